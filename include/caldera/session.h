@@ -1,0 +1,80 @@
+// Runs a graph on a device. create() does all the work that can fail: it fuses, chooses kernels,
+// plans memory, compiles pipelines, uploads weights and records the commands once; run() then
+// neither allocates nor records.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "caldera/device.h"
+#include "caldera/graph.h"
+#include "caldera/result.h"
+#include "caldera/tensor.h"
+
+namespace caldera {
+
+struct SessionOptions {
+  // Folds batch-norm into convolutions, and activations and residual adds into what makes them.
+  bool fuse = true;
+  // Keeps every activation readable by read(), at the price of memory.
+  bool keep_activations = false;
+  // Names of kernel variants ("conv2d_direct") to take wherever they are supported, before any
+  // other. An unknown name is an error.
+  std::vector<std::string> kernels;
+};
+
+struct SessionStats {
+  uint64_t weights_bytes = 0;      // Device memory for weights, shared by forks.
+  uint64_t arena_bytes = 0;        // Device memory for activations.
+  uint64_t arena_lower_bound = 0;  // The most bytes alive at once: no plan can need less.
+  uint64_t staging_bytes = 0;      // Host-visible memory for inputs and outputs.
+  uint32_t dispatches = 0;
+  uint32_t barriers = 0;
+  uint32_t pipelines = 0;
+  uint32_t submits = 0;            // A run; more than one where a watchdog would bite.
+};
+
+class SessionImpl;
+
+// One thread at a time may use a session. For more threads, fork().
+class Session {
+ public:
+  static Result<Session> create(const Device& device, const Graph& graph, const Weights& weights,
+                                const SessionOptions& options = {});
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // Another session on the same weights and pipelines, for another thread.
+  Result<Session> fork() const;
+
+  // Graphs of one input and one output. input: float32, the graph's input shape, row-major.
+  // output: float32, the graph's output shape. Fails on a span of another size, or device loss.
+  Status run(std::span<const float> input, std::span<float> output);
+  // Any number of inputs and outputs, in the graph's order.
+  Status run(std::span<const std::span<const float>> inputs,
+             std::span<const std::span<float>> outputs);
+
+  // With keep_activations: an activation of graph() as the last run left it.
+  Result<std::vector<float>> read(ValueId activation) const;
+
+  // The graph as it is run, after the passes, and its weights.
+  const Graph& graph() const;
+  const Weights& weights() const;
+  // The kernel variant that runs each node of graph(); empty for one that needs no dispatch.
+  std::vector<std::string> kernels() const;
+  const Device& device() const;
+  SessionStats stats() const;
+
+ private:
+  explicit Session(std::unique_ptr<SessionImpl> impl);
+  std::unique_ptr<SessionImpl> impl_;
+};
+
+// The names of all kernel variants of all operators.
+std::vector<std::string> kernel_names();
+
+}  // namespace caldera
