@@ -24,9 +24,9 @@ enum class Family : uint8_t { kResNet, kCifarResNet, kVgg };
 enum class BlockKind : uint8_t { kBasic, kBottleneck };
 // What joins a block's input to its output where the shapes differ.
 enum class Shortcut : uint8_t {
-  kNone,     // No shortcut anywhere: a plain net.
-  kZeroPad,  // A: every second pixel, zeros for the new channels.
-  kProject,  // B: a 1x1 convolution where the shape changes, else the identity.
+  kNone,        // No shortcut anywhere: a plain net.
+  kZeroPad,     // A: every second pixel, zeros for the new channels.
+  kProject,     // B: a 1x1 convolution where the shape changes, else the identity.
   kProjectAll,  // C: a 1x1 convolution everywhere.
 };
 // Where A's zeros stand.
@@ -44,13 +44,13 @@ struct Architecture {
 
   // Residual families.
   BlockKind block = BlockKind::kBasic;
-  std::vector<int32_t> layers;    // Blocks a stage.
+  std::vector<int32_t> layers;  // Blocks a stage.
   Shortcut shortcut = Shortcut::kProject;
   ZeroChannels zero_channels = ZeroChannels::kEnd;
-  bool stride_on_first = false;   // Bottlenecks: stride on the first 1x1 (paper), else on the 3x3.
+  bool stride_on_first = false;  // Bottlenecks: stride on the first 1x1 (paper), else on the 3x3.
   bool preactivation = false;
-  int32_t groups = 1;             // ResNeXt's cardinality.
-  int32_t width_per_group = 64;   // 4 in "32x4d"; 128 in Wide ResNet-50-2.
+  int32_t groups = 1;            // ResNeXt's cardinality.
+  int32_t width_per_group = 64;  // 4 in "32x4d"; 128 in Wide ResNet-50-2.
 
   // VGG: convolution widths, 0 for a max-pool.
   std::vector<int32_t> vgg_layers;

@@ -20,11 +20,11 @@ struct DeviceInfo {
   int index = 0;  // In the ranking: discrete, integrated, virtual, CPU, other.
   std::string name;
   DeviceType type = DeviceType::kOther;
-  std::string uuid;            // 32 hexadecimal digits.
-  std::string driver_name;     // "llvmpipe", "NVIDIA", ...
-  std::string driver_info;     // "Mesa 25.0.7", ...
-  std::string api_version;     // "1.4.305"
-  uint64_t memory_bytes = 0;   // Of the largest device-local heap.
+  std::string uuid;               // 32 hexadecimal digits.
+  std::string driver_name;        // "llvmpipe", "NVIDIA", ...
+  std::string driver_info;        // "Mesa 25.0.7", ...
+  std::string api_version;        // "1.4.305"
+  uint64_t memory_bytes = 0;      // Of the largest device-local heap.
   uint64_t memory_available = 0;  // By VK_EXT_memory_budget where there is one, else the heap.
   uint32_t subgroup_size = 0;
   uint32_t max_workgroup_invocations = 0;

@@ -160,10 +160,10 @@ struct DropoutAttrs {
   float probability = 0.5f;
 };
 
-using Attrs = std::variant<Conv2dAttrs, BatchNormAttrs, ActivationAttrs, AddAttrs, MultiplyAttrs,
-                           ConcatAttrs, MaxPool2dAttrs, AvgPool2dAttrs, AdaptiveAvgPool2dAttrs,
-                           LinearAttrs, SoftmaxAttrs, PadAttrs, SubsampleAttrs, FlattenAttrs,
-                           DropoutAttrs>;
+using Attrs =
+    std::variant<Conv2dAttrs, BatchNormAttrs, ActivationAttrs, AddAttrs, MultiplyAttrs, ConcatAttrs,
+                 MaxPool2dAttrs, AvgPool2dAttrs, AdaptiveAvgPool2dAttrs, LinearAttrs, SoftmaxAttrs,
+                 PadAttrs, SubsampleAttrs, FlattenAttrs, DropoutAttrs>;
 
 struct Node {
   std::string name;  // The module's name: "layer1.0.conv1".

@@ -37,9 +37,9 @@ Image flip_horizontal(const Image& image);
 
 // How an image becomes a network's input.
 struct Preprocess {
-  std::string name = "none";    // "imagenet", "cifar10", "none" or "custom"
-  int32_t resize_shorter = 0;   // 0: not resized.
-  int32_t crop_width = 0;       // 0: not cropped.
+  std::string name = "none";   // "imagenet", "cifar10", "none" or "custom"
+  int32_t resize_shorter = 0;  // 0: not resized.
+  int32_t crop_width = 0;      // 0: not cropped.
   int32_t crop_height = 0;
   std::array<float, 3> mean{0, 0, 0};  // Of pixels / 255, in RGB order.
   std::array<float, 3> std{1, 1, 1};

@@ -17,8 +17,8 @@
 namespace caldera {
 
 struct ModelOptions {
-  std::string architecture;  // A full name; empty: from the file's metadata, else inferred.
-  std::string preprocess;    // A name; empty: from the metadata, else by the family.
+  std::string architecture;         // A full name; empty: from the file's metadata, else inferred.
+  std::string preprocess;           // A name; empty: from the metadata, else by the family.
   std::vector<std::string> labels;  // Empty: from the metadata, else the indices of classes.
 };
 
@@ -38,7 +38,9 @@ class Model {
   // The size that images are given: the preprocessing's crop, else the architecture's.
   Size2d input_size() const;
 
-  Result<Graph> graph(int64_t batch) const { return build_graph(architecture_, batch, input_size()); }
+  Result<Graph> graph(int64_t batch) const {
+    return build_graph(architecture_, batch, input_size());
+  }
   Result<Graph> graph(int64_t batch, Size2d input) const {
     return build_graph(architecture_, batch, input);
   }

@@ -12,13 +12,13 @@
 namespace caldera {
 
 enum class ErrorCode {
-  kInvalidInput,   // A file, image, name or option that cannot be used.
-  kUnsupported,    // Well-formed, but beyond what Caldera or this device can do.
-  kNoDevice,       // No Vulkan loader, driver or matching device.
-  kOutOfMemory,    // Host or device memory.
-  kDeviceLost,     // The device stopped answering; every later call fails likewise.
-  kIo,             // Reading or writing failed.
-  kCancelled,      // The caller asked to stop.
+  kInvalidInput,  // A file, image, name or option that cannot be used.
+  kUnsupported,   // Well-formed, but beyond what Caldera or this device can do.
+  kNoDevice,      // No Vulkan loader, driver or matching device.
+  kOutOfMemory,   // Host or device memory.
+  kDeviceLost,    // The device stopped answering; every later call fails likewise.
+  kIo,            // Reading or writing failed.
+  kCancelled,     // The caller asked to stop.
 };
 
 struct Error {
@@ -29,7 +29,7 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return state_.index() == 0; }
@@ -73,10 +73,10 @@ using Status = Result<void>;
 }  // namespace caldera
 
 // Returns the error of `expression` (a Result or Status) to the caller.
-#define CALDERA_TRY(expression)                                          \
-  do {                                                                   \
-    if (auto caldera_status_ = (expression); !caldera_status_.ok())      \
-      return std::move(caldera_status_).error();                         \
+#define CALDERA_TRY(expression)                                     \
+  do {                                                              \
+    if (auto caldera_status_ = (expression); !caldera_status_.ok()) \
+      return std::move(caldera_status_).error();                    \
   } while (false)
 
 #define CALDERA_CONCAT_(a, b) a##b

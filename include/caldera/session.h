@@ -34,7 +34,7 @@ struct SessionStats {
   uint32_t dispatches = 0;
   uint32_t barriers = 0;
   uint32_t pipelines = 0;
-  uint32_t submits = 0;            // A run; more than one where a watchdog would bite.
+  uint32_t submits = 0;  // A run; more than one where a watchdog would bite.
 };
 
 class SessionImpl;

@@ -1,9 +1,9 @@
 #include "tests/support/paths.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdlib>
+
+#include <unistd.h>
 
 namespace caldera::test {
 

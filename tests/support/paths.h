@@ -28,7 +28,7 @@ class ScratchDir {
 }  // namespace caldera::test
 
 // Skips the test where the real data is not at hand.
-#define CALDERA_REQUIRE_DATA(variable)                                                     \
-  const auto variable##_optional = ::caldera::test::data_dir();                            \
-  if (!variable##_optional) GTEST_SKIP() << "no data: set CALDERA_DATA to its folder";     \
+#define CALDERA_REQUIRE_DATA(variable)                                                 \
+  const auto variable##_optional = ::caldera::test::data_dir();                        \
+  if (!variable##_optional) GTEST_SKIP() << "no data: set CALDERA_DATA to its folder"; \
   const std::filesystem::path variable = *variable##_optional

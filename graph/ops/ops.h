@@ -1,0 +1,43 @@
+// Every operator's shape rule, and the one table of operators. A rule checks what its operator
+// needs of its inputs and says what does not fit; the caller adds the node's name.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "caldera/graph.h"
+
+namespace caldera {
+
+Result<Shape> infer(const Conv2dAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const BatchNormAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const ActivationAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const AddAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const MultiplyAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const ConcatAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const MaxPool2dAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const AvgPool2dAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const AdaptiveAvgPool2dAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const LinearAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const SoftmaxAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const PadAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const SubsampleAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const FlattenAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const DropoutAttrs& attrs, const std::vector<Shape>& inputs);
+
+// Shared by the rules.
+Error shape_error(std::string message);
+// An error unless there are `count` inputs.
+Status expect_inputs(const std::vector<Shape>& inputs, size_t count);
+// An error unless `shape` is [N, C, H, W].
+Status expect_image(const Shape& shape);
+// An error unless `shape` is [N, C, H, W] or [N, F].
+Status expect_activation(const Shape& shape);
+// An error unless the epilogue's residual, the last input, has the shape of the output.
+Status expect_residual(const Epilogue& epilogue, const std::vector<Shape>& inputs,
+                       const Shape& output);
+// One extent of a convolution's or pool's output; an error where the window does not fit.
+Result<int64_t> window_count(int64_t size, int64_t kernel, int64_t stride, int64_t padding,
+                             int64_t dilation, bool ceil_mode);
+
+}  // namespace caldera

@@ -1,0 +1,47 @@
+// Shape rules of the pools.
+#include <fmt/format.h>
+
+#include "graph/ops/ops.h"
+
+namespace caldera {
+
+namespace {
+
+template <typename PoolAttrs>
+Result<Shape> infer_pool(const PoolAttrs& attrs, Size2d dilation,
+                         const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  const Shape& x = inputs[0];
+  CALDERA_TRY(expect_image(x));
+  if (attrs.padding.h * 2 > attrs.kernel.h || attrs.padding.w * 2 > attrs.kernel.w) {
+    return shape_error(fmt::format("pads by {}x{}, more than half its kernel {}x{}",
+                                   attrs.padding.h, attrs.padding.w, attrs.kernel.h,
+                                   attrs.kernel.w));
+  }
+  CALDERA_TRY_ASSIGN(const int64_t h, window_count(x[2], attrs.kernel.h, attrs.stride.h,
+                                                   attrs.padding.h, dilation.h, attrs.ceil_mode));
+  CALDERA_TRY_ASSIGN(const int64_t w, window_count(x[3], attrs.kernel.w, attrs.stride.w,
+                                                   attrs.padding.w, dilation.w, attrs.ceil_mode));
+  return Shape{x[0], x[1], h, w};
+}
+
+}  // namespace
+
+Result<Shape> infer(const MaxPool2dAttrs& attrs, const std::vector<Shape>& inputs) {
+  return infer_pool(attrs, attrs.dilation, inputs);
+}
+
+Result<Shape> infer(const AvgPool2dAttrs& attrs, const std::vector<Shape>& inputs) {
+  return infer_pool(attrs, Size2d{1, 1}, inputs);
+}
+
+Result<Shape> infer(const AdaptiveAvgPool2dAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  const Shape& x = inputs[0];
+  CALDERA_TRY(expect_image(x));
+  if (attrs.output.h < 1 || attrs.output.w < 1)
+    return shape_error("needs an output of 1x1 or more");
+  return Shape{x[0], x[1], attrs.output.h, attrs.output.w};
+}
+
+}  // namespace caldera
