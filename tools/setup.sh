@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# Makes a fresh Debian 12, Debian 13 or Ubuntu 24.04 machine ready to build and test Caldera.
+# Run it again at will: what is there already is left alone, in a fraction of a second.
+#
+# Beside the system's packages it unpacks a few of Debian 13's into $CALDERA_PREFIX/debian13, and
+# installs none of them: a shader compiler that knows cooperative matrices (bin/), newer Vulkan
+# headers (include/), and the newest Mesa software driver with its loader and validation layer
+# (tree/). Those programs run by that release's own dynamic linker, so nothing of the system is
+# replaced.
+#
+#   CALDERA_PREFIX         where that goes; default ~/.cache/caldera
+#   CALDERA_DEBIAN_MIRROR  a Debian mirror; default: the one that this system's apt uses
+set -euo pipefail
+
+say() { echo "setup: $*"; }
+fail() { echo "setup: $*" >&2; exit 1; }
+
+case "${1:-}" in
+  '') ;;
+  -h | --help) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+  *) fail "unknown option '$1'; it takes none but --help" ;;
+esac
+
+[[ -r /etc/os-release ]] || fail "no /etc/os-release: set up by hand what docs/building.md lists"
+. /etc/os-release
+case "$ID:$VERSION_ID" in
+  debian:12 | debian:13 | ubuntu:24.04) ;;
+  *) fail "this is ${PRETTY_NAME:-$ID}; only Debian 12, Debian 13 and Ubuntu 24.04 are set up" \
+    "by this script" ;;
+esac
+
+[[ -n "${CALDERA_PREFIX:-}${HOME:-}" ]] || fail "set HOME or CALDERA_PREFIX"
+prefix=${CALDERA_PREFIX:-$HOME/.cache/caldera}
+mkdir -p "$prefix" || fail "cannot write to $prefix; set CALDERA_PREFIX to a folder that is yours"
+prefix=$(cd "$prefix" && pwd)
+log=$prefix/setup.log
+exec 9>"$prefix/setup.lock"
+flock 9  # Two runs at once would unpack into one folder.
+: >"$log"
+
+# run_logged WHAT COMMAND...: three tries, for networks fail; its output goes to the log.
+run_logged() {
+  local what=$1 try
+  shift
+  for try in 1 2 3; do
+    if "$@" >>"$log" 2>&1 </dev/null; then return 0; fi
+    [[ $try == 3 ]] || sleep $((try * 5))
+  done
+  local reason
+  reason=$(grep -E '^(E|Err|dpkg-deb: error|ERROR):?' "$log" | tail -n 1) || true
+  echo "setup: $what failed three times: ${reason:-see $log}" >&2
+  return 1
+}
+
+# --- The system's packages ---------------------------------------------------------------------
+
+apt_options=(-y --no-install-recommends -o Acquire::Retries=3 -o DPkg::Lock::Timeout=600
+  -o Dpkg::Options::=--force-confold)
+
+as_root() {
+  if [[ $(id -u) == 0 ]]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    sudo env DEBIAN_FRONTEND=noninteractive "$@"
+  fi
+}
+
+need_root() {
+  [[ $(id -u) == 0 ]] || command -v sudo >/dev/null ||
+    fail "packages are missing, and this is neither root nor a system with sudo: $*"
+}
+
+updated=
+update_lists() {
+  [[ -z $updated ]] || return 0
+  run_logged "apt-get update" as_root apt-get update -o Acquire::Retries=3 || exit 1
+  updated=yes
+}
+
+# The names given that are not installed.
+missing() {
+  local package
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+      echo "$package"
+  done
+}
+
+available() {
+  [[ $(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p') == [0-9]* ]]
+}
+
+install_packages() {
+  local wanted
+  mapfile -t wanted < <(missing "$@")
+  ((${#wanted[@]})) || return 0
+  need_root "${wanted[*]}"
+  update_lists
+  say "installing ${wanted[*]}"
+  run_logged "apt-get install" as_root apt-get install "${apt_options[@]}" "${wanted[@]}"
+}
+
+# Mesa's software driver. Debian 12's own, 22.3.6, works too; the newer one of its backports has
+# what the tests want to see.
+install_mesa() {
+  [[ "$ID:$VERSION_ID" == debian:12 ]] || { install_packages mesa-vulkan-drivers; return; }
+  local version
+  version=$(dpkg-query -W -f='${Version}' mesa-vulkan-drivers 2>/dev/null) || true
+  if [[ -n $version ]] && dpkg --compare-versions "$version" ge 25; then return; fi
+  need_root "mesa-vulkan-drivers of bookworm-backports"
+  if ! apt-get indextargets --format '$(RELEASE)' | grep -qx bookworm-backports; then
+    local mirror
+    mirror=$(debian_mirror)
+    echo "deb [signed-by=$keyring] $mirror bookworm-backports main" |
+      as_root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
+    updated=
+  fi
+  update_lists
+  say "installing mesa-vulkan-drivers from bookworm-backports"
+  run_logged "Mesa from bookworm-backports" as_root apt-get install "${apt_options[@]}" \
+    -t bookworm-backports mesa-vulkan-drivers && return
+  say "going on with Debian 12's own Mesa"
+  install_packages mesa-vulkan-drivers
+}
+
+# PyTorch is the reference that the tests compare with; the library and program never need it.
+# Where the system has no package of it, a virtual environment in the prefix has.
+install_pytorch() {
+  local packages=(python3-torch python3-torchvision python3-numpy python3-pil)
+  if [[ -x $prefix/python/bin/python3 ]]; then return; fi
+  if [[ -n $(missing "${packages[@]}") ]]; then
+    update_lists
+    local package
+    for package in "${packages[@]}"; do
+      available "$package" && continue
+      say "$PRETTY_NAME has no package $package: taking PyTorch from PyPI into $prefix/python"
+      install_packages python3-venv
+      rm -rf "$prefix/python.new"
+      python3 -m venv "$prefix/python.new"
+      run_logged "pip install torch" "$prefix/python.new/bin/pip" install \
+        torch torchvision numpy pillow || return 1
+      mv "$prefix/python.new" "$prefix/python"
+      return
+    done
+  fi
+  install_packages "${packages[@]}"
+}
+
+# --- Debian 13's packages, unpacked ------------------------------------------------------------
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# Where this system's apt finds Debian. Ubuntu's debootstrap knows a mirror of Debian's as well.
+debian_mirror() {
+  local mirror=${CALDERA_DEBIAN_MIRROR:-}
+  if [[ -z $mirror && $ID == debian ]]; then
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(SITE)' |
+      awk -v release="$VERSION_CODENAME" '$1 == release { print $2; exit }')
+  elif [[ -z $mirror ]]; then
+    mirror=$(sed -n 's/^[[:space:]]*default_mirror \(http[^ ]*\).*/\1/p' \
+      /usr/share/debootstrap/scripts/{trixie,sid} 2>/dev/null | head -n 1) || true
+  fi
+  [[ -n $mirror ]] || fail "no Debian mirror among apt's sources; set CALDERA_DEBIAN_MIRROR"
+  echo "$mirror"
+}
+
+debian13_packages=(glslang-tools spirv-tools libvulkan-dev libvulkan1 vulkan-validationlayers
+  mesa-vulkan-drivers/trixie-backports)
+# Bump when what is made of the packages changes.
+debian13_stamp="1 ${debian13_packages[*]}"
+
+unpack_debian13() {
+  local target=$prefix/debian13 new=$prefix/debian13.new
+  if [[ -r $target/stamp && $(<"$target/stamp") == "$debian13_stamp" ]]; then return; fi
+  local mirror
+  mirror=$(debian_mirror)
+  [[ -r $keyring ]] || fail "no $keyring: install debian-archive-keyring"
+  say "unpacking Debian 13's shader compiler and Vulkan driver into $target"
+  rm -rf "$new"
+  mkdir -p "$new"/apt/{lists/partial,archives/partial} "$new"/{bin,include,tree}
+
+  # An apt of its own: it knows nothing of this system, checks Debian's signature, and reckons
+  # the dependencies down to libc.
+  : >"$new/apt/status"
+  printf "deb [signed-by=$keyring] $mirror %s main\n" trixie trixie-backports \
+    >"$new/apt/sources.list"
+  cat >"$new/apt/apt.conf" <<CONF
+Dir::Etc "$new/apt";
+Dir::Etc::main "/dev/null";
+Dir::Etc::parts "/dev/null";
+Dir::Etc::sourcelist "$new/apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "$new/apt";
+Dir::State::status "$new/apt/status";
+Dir::State::lists "$new/apt/lists";
+Dir::Cache "$new/apt";
+Dir::Cache::archives "$new/apt/archives";
+APT::Sandbox::User "$(id -un)";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::Retries "3";
+CONF
+  # Proxies and certificates as the system has them.
+  apt-config dump | grep -E '^Acquire::(https?|Check-[A-Za-z-]+|ForceIPv[46])\b' \
+    >>"$new/apt/apt.conf" || true
+  local apt_get=(env "APT_CONFIG=$new/apt/apt.conf" apt-get)
+  run_logged "reading Debian 13's package lists" "${apt_get[@]}" -o APT::Update::Error-Mode=any \
+    update || return 1
+  run_logged "fetching Debian 13's packages" "${apt_get[@]}" install -y --download-only \
+    "${debian13_packages[@]}" || return 1
+
+  local deb
+  for deb in "$new"/apt/archives/*.deb; do
+    run_logged "unpacking ${deb##*/}" dpkg-deb -x "$deb" "$new/tree" || return 1
+  done
+  rm -rf "$new"/apt "$new"/tree/usr/share/{doc,man,locale,lintian,bug,python3,zoneinfo}
+  rm -rf "$new"/tree/{etc,var,usr/lib/python3*}
+  mv "$new"/tree/usr/include/{vulkan,vk_video} "$new/include/"
+
+  # launch PROGRAM...: by the tree's linker; libraries that the tree lacks are the system's.
+  cat >"$new/bin/launch" <<'LAUNCH'
+#!/bin/sh
+# Runs a program by the tree's dynamic linker, with the tree's libraries before the system's.
+tree=$(dirname "$(readlink -f "$0")")/../tree
+set -- "$(command -v "$1")" "$@"
+program=$1
+shift 2
+for linker in "$tree"/usr/lib*/ld-linux-*.so.* "$tree"/lib*/ld-linux-*.so.*; do
+  [ -x "$linker" ] && break
+done
+libraries=
+for folder in "$tree"/usr/lib/*-linux-gnu "$tree"/lib/*-linux-gnu; do
+  [ -d "$folder" ] && libraries=$libraries${libraries:+:}$folder
+done
+exec "$linker" --library-path "$libraries" "$program" "$@"
+LAUNCH
+  local tool
+  for tool in glslangValidator spirv-val spirv-opt; do
+    printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nexec "$here/launch" %s "$@"\n' \
+      "\"\$here/../tree/usr/bin/$tool\"" >"$new/bin/$tool"
+  done
+  chmod +x "$new"/bin/*
+  "$new/bin/glslangValidator" --version >>"$log" 2>&1 ||
+    fail "Debian 13's glslangValidator does not run here; see $log"
+  echo "$debian13_stamp" >"$new/stamp"
+  rm -rf "$target"
+  mv "$new" "$target"
+}
+
+# -----------------------------------------------------------------------------------------------
+
+packages=(
+  build-essential cmake ninja-build pkg-config unzip
+  libvulkan-dev libvulkan1 libvulkan-volk-dev vulkan-tools vulkan-validationlayers
+  glslang-tools spirv-tools spirv-headers
+  libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev
+  libzip-dev zipcmp zipmerge ziptool  # libzip's CMake file asks for its three programs.
+  libgtest-dev libgmock-dev libbenchmark-dev
+  clang-format clang-tidy
+  debian-archive-keyring
+)
+# SwiftShader comes in Debian's Chromium. Ubuntu's Chromium is a snap.
+if [[ $ID == debian ]]; then packages+=(chromium); else packages+=(debootstrap); fi
+
+install_packages "${packages[@]}" || exit 1
+install_mesa || exit 1
+install_pytorch || exit 1
+unpack_debian13 || exit 1
+
+notes=
+[[ $ID == debian ]] || notes="; no SwiftShader: Ubuntu's Chromium is a snap"
+say "ready; Debian 13's tools are in $prefix/debian13$notes"
