@@ -167,7 +167,7 @@ debian_mirror() {
 debian13_packages=(glslang-tools spirv-tools libvulkan-dev libvulkan1 vulkan-validationlayers
   mesa-vulkan-drivers/trixie-backports)
 # Bump when what is made of the packages changes.
-debian13_stamp="1 ${debian13_packages[*]}"
+debian13_stamp="2 ${debian13_packages[*]}"
 
 unpack_debian13() {
   local target=$prefix/debian13 new=$prefix/debian13.new
@@ -223,10 +223,9 @@ CONF
   cat >"$new/bin/launch" <<'LAUNCH'
 #!/bin/sh
 # Runs a program by the tree's dynamic linker, with the tree's libraries before the system's.
-tree=$(dirname "$(readlink -f "$0")")/../tree
-set -- "$(command -v "$1")" "$@"
-program=$1
-shift 2
+tree=$(cd "$(dirname "$(readlink -f "$0")")/../tree" && pwd)
+program=$(command -v "$1") || { echo "launch: no program '$1'" >&2; exit 127; }
+shift
 for linker in "$tree"/usr/lib*/ld-linux-*.so.* "$tree"/lib*/ld-linux-*.so.*; do
   [ -x "$linker" ] && break
 done
