@@ -80,14 +80,14 @@ struct Conv2dAttrs {
   Size2d dilation{1, 1};
   int32_t groups = 1;
   bool bias = false;
-  Epilogue epilogue;
+  Epilogue epilogue{};
 };
 
 // Inference: y = (x - mean) / sqrt(var + eps) * weight + bias.
 // Inputs: x, weight, bias, running_mean, running_var, [residual].
 struct BatchNormAttrs {
   float eps = 1e-5f;
-  Epilogue epilogue;
+  Epilogue epilogue{};
 };
 
 // Input: x.
@@ -131,7 +131,7 @@ struct AdaptiveAvgPool2dAttrs {
 // y = x weight^T + bias. Inputs: x [N, I], weight [O, I], [bias], [residual].
 struct LinearAttrs {
   bool bias = true;
-  Epilogue epilogue;
+  Epilogue epilogue{};
 };
 
 // Over channels (dimension 1).
