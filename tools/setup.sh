@@ -255,7 +255,7 @@ packages=(
   libvulkan-dev libvulkan1 libvulkan-volk-dev vulkan-tools vulkan-validationlayers
   glslang-tools spirv-tools spirv-headers
   libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev
-  libzip-dev zipcmp zipmerge ziptool  # libzip's CMake file asks for its three programs.
+  libzip-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   clang-format clang-tidy
   debian-archive-keyring
