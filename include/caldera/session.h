@@ -23,7 +23,7 @@ struct SessionOptions {
   bool keep_activations = false;
   // Names of kernel variants ("conv2d_direct") to take wherever they are supported, before any
   // other. An unknown name is an error.
-  std::vector<std::string> kernels;
+  std::vector<std::string> kernels{};
 };
 
 struct SessionStats {
