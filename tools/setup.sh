@@ -79,11 +79,10 @@ update_lists() {
 
 # The names given that are not installed.
 missing() {
-  local package
-  for package in "$@"; do
-    [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
-      echo "$package"
-  done
+  local installed
+  installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
+    sed -n 's/^installed //p') || true
+  grep -vxF -e "$installed" < <(printf '%s\n' "$@") || true
 }
 
 available() {
@@ -100,38 +99,48 @@ install_packages() {
   run_logged "apt-get install" as_root apt-get install "${apt_options[@]}" "${wanted[@]}"
 }
 
-# Mesa's software driver. Debian 12's own, 22.3.6, works too; the newer one of its backports has
-# what the tests want to see.
-install_mesa() {
-  [[ "$ID:$VERSION_ID" == debian:12 ]] || { install_packages mesa-vulkan-drivers; return; }
+# Debian 12's own Mesa, 22.3.6, works too; that of its backports is nearer to what users have. All
+# of Mesa's packages have to come from there together, so apt is told to prefer them.
+prefer_new_mesa() {
+  local source=/etc/apt/sources.list.d/bookworm-backports.list
+  local pin=/etc/apt/preferences.d/caldera-mesa
   local version
   version=$(dpkg-query -W -f='${Version}' mesa-vulkan-drivers 2>/dev/null) || true
-  if [[ -n $version ]] && dpkg --compare-versions "$version" ge 25; then return; fi
+  if [[ -n $version && -z $(missing "$@") ]] && dpkg --compare-versions "$version" ge 25; then
+    return
+  fi
   need_root "mesa-vulkan-drivers of bookworm-backports"
   if ! apt-get indextargets --format '$(RELEASE)' | grep -qx bookworm-backports; then
     local mirror
     mirror=$(debian_mirror)
-    echo "deb [signed-by=$keyring] $mirror bookworm-backports main" |
-      as_root tee /etc/apt/sources.list.d/bookworm-backports.list >/dev/null
-    updated=
+    echo "deb $mirror bookworm-backports main" | as_root tee "$source" >/dev/null
+    if ! run_logged "apt-get update with bookworm-backports" \
+      as_root apt-get update -o APT::Update::Error-Mode=any; then
+      as_root rm -f "$source"
+      say "going on with Debian 12's own Mesa"
+      return
+    fi
+    updated=yes
   fi
-  update_lists
-  say "installing mesa-vulkan-drivers from bookworm-backports"
-  run_logged "Mesa from bookworm-backports" as_root apt-get install "${apt_options[@]}" \
-    -t bookworm-backports mesa-vulkan-drivers && return
-  say "going on with Debian 12's own Mesa"
-  install_packages mesa-vulkan-drivers
+  printf 'Package: src:mesa src:libdrm\nPin: release n=bookworm-backports\nPin-Priority: 500\n' |
+    as_root tee "$pin" >/dev/null
+  if [[ -n $version ]] && dpkg --compare-versions "$version" lt 25; then
+    update_lists
+    say "installing mesa-vulkan-drivers from bookworm-backports"
+    run_logged "Mesa from bookworm-backports" as_root apt-get install "${apt_options[@]}" \
+      mesa-vulkan-drivers || say "going on with Debian 12's own Mesa"
+  fi
 }
 
 # PyTorch is the reference that the tests compare with; the library and program never need it.
 # Where the system has no package of it, a virtual environment in the prefix has.
+pytorch=(python3-torch python3-torchvision python3-numpy python3-pil)
 install_pytorch() {
-  local packages=(python3-torch python3-torchvision python3-numpy python3-pil)
   if [[ -x $prefix/python/bin/python3 ]]; then return; fi
-  if [[ -n $(missing "${packages[@]}") ]]; then
+  if [[ -n $(missing "${pytorch[@]}") ]]; then
     update_lists
     local package
-    for package in "${packages[@]}"; do
+    for package in "${pytorch[@]}"; do
       available "$package" && continue
       say "$PRETTY_NAME has no package $package: taking PyTorch from PyPI into $prefix/python"
       install_packages python3-venv
@@ -143,7 +152,7 @@ install_pytorch() {
       return
     done
   fi
-  install_packages "${packages[@]}"
+  install_packages "${pytorch[@]}"
 }
 
 # --- Debian 13's packages, unpacked ------------------------------------------------------------
@@ -253,6 +262,7 @@ LAUNCH
 packages=(
   build-essential cmake ninja-build pkg-config unzip
   libvulkan-dev libvulkan1 libvulkan-volk-dev vulkan-tools vulkan-validationlayers
+  mesa-vulkan-drivers
   glslang-tools spirv-tools spirv-headers
   libfmt-dev nlohmann-json3-dev libcli11-dev libstb-dev
   libzip-dev
@@ -263,8 +273,8 @@ packages=(
 # SwiftShader comes in Debian's Chromium. Ubuntu's Chromium is a snap.
 if [[ $ID == debian ]]; then packages+=(chromium); else packages+=(debootstrap); fi
 
+[[ $ID:$VERSION_ID != debian:12 ]] || prefer_new_mesa "${packages[@]}" "${pytorch[@]}"
 install_packages "${packages[@]}" || exit 1
-install_mesa || exit 1
 install_pytorch || exit 1
 unpack_debian13 || exit 1
 
