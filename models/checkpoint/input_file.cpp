@@ -1,0 +1,61 @@
+// Files read by offset, with the standard library alone.
+#include "models/checkpoint/input_file.h"
+
+#include <algorithm>
+#include <new>
+#include <system_error>
+
+#include "models/checkpoint/text.h"
+
+namespace caldera {
+
+namespace fs = std::filesystem;
+
+SharedBytes allocate_shared_bytes(size_t size) {
+  constexpr std::align_val_t kAlignment{64};
+  auto* start = static_cast<std::byte*>(::operator new(std::max<size_t>(size, 1), kAlignment));
+  // Should making the control block throw, shared_ptr calls the deleter itself.
+  std::shared_ptr<const void> owner(start, [](std::byte* p) { ::operator delete(p, kAlignment); });
+  return {{start, size}, std::move(owner)};
+}
+
+Result<InputFile> InputFile::open(const fs::path& path) {
+  InputFile file;
+  file.path_ = path;
+  std::error_code failure;
+  const fs::file_status status = fs::status(path, failure);
+  if (!fs::exists(status)) {
+    return file.error(failure && status.type() != fs::file_type::not_found
+                          ? "cannot be opened: " + failure.message()
+                          : "there is no such file");
+  }
+  if (!fs::is_regular_file(status)) return file.error("is not a file");
+  file.size_ = fs::file_size(path, failure);
+  if (failure) return file.error("cannot be read: " + failure.message(), ErrorCode::kIo);
+  file.stream_.open(path, std::ios::binary);
+  if (!file.stream_) return file.error("cannot be opened for reading", ErrorCode::kIo);
+  return file;
+}
+
+Status InputFile::read(uint64_t offset, std::span<std::byte> bytes) {
+  if (offset > size_ || bytes.size() > size_ - offset) return error("is cut short");
+  if (bytes.empty()) return {};
+  stream_.clear();
+  stream_.seekg(static_cast<std::streamoff>(offset));
+  stream_.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  if (!stream_) return error("cannot be read to its end", ErrorCode::kIo);
+  return {};
+}
+
+Result<SharedBytes> InputFile::read_block(uint64_t offset, uint64_t size) {
+  if (offset > size_ || size > size_ - offset) return error("is cut short");
+  SharedBytes block = allocate_shared_bytes(static_cast<size_t>(size));
+  CALDERA_TRY(read(offset, block.bytes));
+  return block;
+}
+
+Error InputFile::error(const std::string& what, ErrorCode code) const {
+  return {code, printable(path_.string(), 4096) + ": " + what};
+}
+
+}  // namespace caldera
