@@ -18,7 +18,7 @@ set(find_Threads::Threads "find_dependency(Threads)")
 set(flags_Threads::Threads -pthread)
 set(find_libzip::zip "find_dependency(LibZip)")
 set(pc_libzip::zip libzip)
-set(flags_${CMAKE_DL_LIBS} "${CMAKE_DL_LIBS}")
+set(flags_${CMAKE_DL_LIBS} -l${CMAKE_DL_LIBS})
 # Headers alone, used within: nothing for a consumer to link or to have.
 set(header_only nlohmann_json::nlohmann_json)
 
