@@ -1,0 +1,156 @@
+// The options that subcommands share; see arguments.h.
+#include "tools/arguments.h"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "tools/command.h"
+#include "tools/report.h"
+
+namespace caldera::tool {
+
+namespace fs = std::filesystem;
+
+void add_model_options(CLI::App& command, ModelArgs& args) {
+  command.add_option("--arch", args.architecture, "Architecture, where the file does not tell it")
+      ->type_name("NAME");
+  command.add_option("--preprocess", args.preprocess, "imagenet, cifar10 or none, over the file's")
+      ->type_name("NAME");
+  command.add_option("--labels", args.labels, "Names of the classes, one a line, over the file's")
+      ->type_name("FILE");
+  command
+      .add_option("--seed", args.seed, "Seed of random weights, where MODEL is an architecture (0)")
+      ->type_name("N");
+}
+
+void add_model(CLI::App& command, ModelArgs& args) {
+  command.add_option("MODEL", args.models, "A model or checkpoint file, or an architecture's name")
+      ->expected(1)
+      ->required();
+  add_model_options(command, args);
+}
+
+void add_ensemble(CLI::App& command, ModelArgs& args) {
+  command.add_option("--model", args.models, "In place of MODEL; twice or more: their average")
+      ->type_name("MODEL")
+      ->allow_extra_args(false);
+  add_model_options(command, args);
+}
+
+void add_device_options(CLI::App& command, DeviceArgs& args, bool with_fuse) {
+  command.add_option("--device", args.device, "By name, index or UUID; see `caldera devices`")
+      ->envname("CALDERA_DEVICE")
+      ->type_name("DEVICE");
+  if (with_fuse) {
+    command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
+  }
+  command.add_flag("--no-cache", args.no_cache, "Keep no compiled pipelines between runs");
+  command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
+}
+
+void add_view_options(CLI::App& command, ViewArgs& args) {
+  command.add_option("--batch", args.batch, "Views a run (as many as suit the device)")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  command.add_flag("--ten-crop", args.ten_crop, "Average corners, centre and their mirror images");
+  command
+      .add_option("--scales", args.scales,
+                  "Average these sizes of the shorter side, the central square of each")
+      ->type_name("N,N,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1, 8192));
+}
+
+void add_json_option(CLI::App& command, bool& json) {
+  command.add_flag("--json", json, "Print one JSON object");
+}
+
+Result<Model> load_model(const std::string& name, const ModelArgs& args) {
+  std::error_code ignored;
+  if (fs::exists(name, ignored)) {
+    ModelOptions options{args.architecture, args.preprocess, {}};
+    if (!args.labels.empty()) {
+      CALDERA_TRY_ASSIGN(options.labels, read_labels(args.labels));
+    }
+    return Model::load(name, options);
+  }
+  Result<Architecture> architecture = find_architecture(name);
+  if (!architecture.ok()) {
+    const bool path = name.find_first_of("/.") != std::string::npos;
+    if (path) return usage_error(fmt::format("{}: no such file", name));
+    return usage_error(fmt::format("'{}' is no file, and as an architecture: {}", name,
+                                   architecture.error().message));
+  }
+  if (!args.architecture.empty() || !args.preprocess.empty() || !args.labels.empty()) {
+    return usage_error(fmt::format(
+        "--arch, --preprocess and --labels go with a checkpoint file, and {} is an architecture; "
+        "leave them out or name a file",
+        name));
+  }
+  return Model::create(name, args.seed);
+}
+
+Result<Model> load_model(const ModelArgs& args) {
+  return load_model(args.models.front(), args);
+}
+
+Result<std::vector<Model>> load_models(const ModelArgs& args) {
+  std::vector<Model> models;
+  for (const std::string& name : args.models) {
+    CALDERA_TRY_ASSIGN(Model model, load_model(name, args));
+    models.push_back(std::move(model));
+  }
+  return models;
+}
+
+std::string model_names(const std::vector<Model>& models) {
+  std::string names;
+  for (const Model& model : models) {
+    if (!names.empty()) names += " + ";
+    names += model.architecture().full_name();
+  }
+  return names;
+}
+
+fs::path cache_dir() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/') {
+    return fs::path(cache) / "caldera";
+  }
+  if (const char* home = std::getenv("HOME"); home && *home == '/') {
+    return fs::path(home) / ".cache" / "caldera";
+  }
+  return {};
+}
+
+Result<Device> open_device(const DeviceArgs& args) {
+  DeviceOptions options;
+  options.device = args.device;
+  options.validation = args.validation;
+  options.on_message = [](const std::string& message) { print_note(message); };
+  if (!args.no_cache) {
+    // A cache that cannot be written costs time, not correctness: go without.
+    std::error_code error;
+    const fs::path folder = cache_dir();
+    if (!folder.empty()) fs::create_directories(folder, error);
+    if (!error) options.cache_dir = folder;
+  }
+  Result<Device> device = Device::open(options);
+  if (!device.ok() && device.error().code == ErrorCode::kNoDevice && args.device.empty()) {
+    return Error{ErrorCode::kNoDevice,
+                 device.error().message + " (`caldera doctor` says what to install)"};
+  }
+  return device;
+}
+
+Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,
+                                 const ViewArgs& views, const DeviceArgs& device_args) {
+  return Predictor::create(device, models,
+                           {.batch = views.batch,
+                            .ten_crop = views.ten_crop,
+                            .scales = views.scales,
+                            .session = device_args.session()});
+}
+
+}  // namespace caldera::tool

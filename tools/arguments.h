@@ -1,0 +1,70 @@
+// Options that several subcommands share, and what they stand for: a model, an ensemble, an open
+// device, the views of an image. The environment is read here and nowhere below.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "caldera/device.h"
+#include "caldera/model.h"
+#include "caldera/predictor.h"
+#include "caldera/result.h"
+
+namespace caldera::tool {
+
+struct ModelArgs {
+  std::vector<std::string> models;  // Files, or full names of architectures.
+  std::string architecture;
+  std::string preprocess;
+  std::string labels;
+  uint64_t seed = 0;
+};
+
+struct DeviceArgs {
+  std::string device;
+  bool no_cache = false;
+  bool validation = false;
+  bool no_fuse = false;
+
+  SessionOptions session() const {
+    return {.fuse = !no_fuse, .keep_activations = false, .kernels = {}};
+  }
+};
+
+struct ViewArgs {
+  int64_t batch = 0;
+  bool ten_crop = false;
+  std::vector<int32_t> scales;
+};
+
+// --arch, --preprocess, --labels, --seed.
+void add_model_options(CLI::App& command, ModelArgs& args);
+// A positional MODEL and the options above.
+void add_model(CLI::App& command, ModelArgs& args);
+// --model, any number of times: an ensemble in place of MODEL.
+void add_ensemble(CLI::App& command, ModelArgs& args);
+// --device, --no-cache, --validation; --no-fuse where `with_fuse`.
+void add_device_options(CLI::App& command, DeviceArgs& args, bool with_fuse = true);
+// --batch, --ten-crop, --scales.
+void add_view_options(CLI::App& command, ViewArgs& args);
+// --json.
+void add_json_option(CLI::App& command, bool& json);
+
+Result<Model> load_model(const std::string& name, const ModelArgs& args);
+// The one model of a command without ensembles.
+Result<Model> load_model(const ModelArgs& args);
+Result<std::vector<Model>> load_models(const ModelArgs& args);
+// "resnet50", or "resnet18 + resnet50".
+std::string model_names(const std::vector<Model>& models);
+
+Result<Device> open_device(const DeviceArgs& args);
+Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,
+                                 const ViewArgs& views, const DeviceArgs& device_args);
+
+// $XDG_CACHE_HOME/caldera, else ~/.cache/caldera; empty where neither variable is set.
+std::filesystem::path cache_dir();
+
+}  // namespace caldera::tool

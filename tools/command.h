@@ -1,0 +1,46 @@
+// What the subcommands share: how one registers itself, and how its outcome becomes an exit code.
+// Parsing only fills arguments and chooses an action; the action runs afterwards, so that a
+// command's failures never mix with the parser's.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "caldera/result.h"
+
+namespace caldera::tool {
+
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitBadInput = 2;
+
+// The chosen subcommand's work; gives the exit code.
+using Action = std::function<Result<int>()>;
+
+// Each one adds its subcommand to `app`; parsing that subcommand sets `action`.
+void add_devices(CLI::App& app, Action& action);
+void add_models(CLI::App& app, Action& action);
+void add_inspect(CLI::App& app, Action& action);
+void add_convert(CLI::App& app, Action& action);
+void add_classify(CLI::App& app, Action& action);
+void add_run(CLI::App& app, Action& action);
+void add_eval(CLI::App& app, Action& action);
+void add_verify(CLI::App& app, Action& action);
+void add_doctor(CLI::App& app, Action& action);
+void add_completion(CLI::App& app, Action& action);
+
+// Runs `function(args)` when `command` was chosen.
+template <typename Args>
+void on_chosen(CLI::App& command, Action& action, std::shared_ptr<Args> args,
+               Result<int> (*function)(const Args&)) {
+  command.callback(
+      [&action, args, function] { action = [args, function] { return function(*args); }; });
+}
+
+// An error of usage: exit code 2.
+inline Error usage_error(std::string message) {
+  return Error{ErrorCode::kInvalidInput, std::move(message)};
+}
+
+}  // namespace caldera::tool

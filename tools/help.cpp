@@ -1,0 +1,35 @@
+// CLI11's formatter, less what it says twice: validators, types and REQUIRED marks.
+#include "tools/help.h"
+
+namespace caldera::tool {
+
+namespace {
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(26); }
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string value = value_name(*option);
+    return value.empty() ? "" : " " + value;
+  }
+
+  std::string make_option_usage(const CLI::Option* option) const override {
+    const bool many = option->get_expected_max() > 1;
+    return make_option_name(option, true) + (many ? "..." : "");
+  }
+};
+
+}  // namespace
+
+std::string value_name(const CLI::Option& option) {
+  if (option.get_positional() || option.get_items_expected_max() == 0) return "";
+  const std::string type = option.get_type_name();
+  return type.substr(0, type.find(':'));
+}
+
+std::shared_ptr<CLI::FormatterBase> make_help_formatter() {
+  return std::make_shared<HelpFormatter>();
+}
+
+}  // namespace caldera::tool

@@ -1,0 +1,221 @@
+// `caldera inspect`: what is in a file, and what running it costs. Works without a device; with
+// one, the activations' memory is as planned for it.
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "caldera/checkpoint.h"
+
+#include "tools/arguments.h"
+#include "tools/command.h"
+#include "tools/report.h"
+
+namespace caldera::tool {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Args {
+  ModelArgs model;
+  DeviceArgs device;
+  int64_t batch = 1;
+  bool json = false;
+};
+
+struct Cost {
+  int64_t parameters = 0;
+  int64_t multiply_adds = 0;
+  std::optional<SessionStats> planned;
+  std::string device;
+};
+
+// What the file says by itself; an architecture's name has no file.
+struct FileFacts {
+  uint64_t bytes = 0;
+  Checkpoint checkpoint;
+};
+
+Result<Cost> cost_of(const Model& model, const Args& args) {
+  Cost cost;
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(args.batch));
+  cost.parameters = parameter_count(graph);
+  CALDERA_TRY_ASSIGN(const Graph one, model.graph(1));
+  cost.multiply_adds = multiply_adds(one);
+  const Result<Device> device = open_device(args.device);
+  if (!device.ok()) {
+    // Only a device that was asked for must be there.
+    if (!args.device.device.empty()) return device.error();
+    return cost;
+  }
+  CALDERA_TRY_ASSIGN(const Session session,
+                     model.session(*device, args.batch, args.device.session()));
+  cost.planned = session.stats();
+  cost.device = device->info().name;
+  return cost;
+}
+
+void print_tensors(const Checkpoint& checkpoint) {
+  using enum Table::Align;
+  Table table({{"tensor"}, {"type"}, {"shape"}, {"elements", kRight}});
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    table.add({name, std::string(dtype_name(tensor.dtype())), to_string(tensor.shape()),
+               grouped(tensor.size())});
+  }
+  table.print();
+  fmt::print("\n");
+}
+
+std::string classes_text(const std::vector<std::string>& labels) {
+  std::string text = fmt::format("{}", labels.size());
+  if (!has_class_names(labels)) return text;
+  const size_t shown = std::min<size_t>(labels.size(), 4);
+  text += ": ";
+  for (size_t i = 0; i < shown; ++i) text += (i ? ", " : "") + labels[i];
+  return shown < labels.size() ? text + ", ..." : text;
+}
+
+std::string preprocess_text(const Preprocess& p) {
+  std::string text = p.name;
+  if (p.resize_shorter > 0) text += fmt::format(", shorter side to {}", p.resize_shorter);
+  if (p.crop_width > 0) text += fmt::format(", centre crop {}x{}", p.crop_width, p.crop_height);
+  return text + fmt::format(", mean {:.3g} {:.3g} {:.3g}, std {:.3g} {:.3g} {:.3g}", p.mean[0],
+                            p.mean[1], p.mean[2], p.std[0], p.std[1], p.std[2]);
+}
+
+std::string file_text(const std::string& name, const FileFacts& file) {
+  const Checkpoint& checkpoint = file.checkpoint;
+  std::string text = fmt::format("{}, {}, {}", name, checkpoint_format_name(checkpoint.format),
+                                 human_bytes(file.bytes));
+  if (!checkpoint.wrapper.empty()) text += fmt::format(", inside '{}'", checkpoint.wrapper);
+  if (!checkpoint.prefix.empty()) text += fmt::format(", less the prefix '{}'", checkpoint.prefix);
+  return text;
+}
+
+void print_summary(const std::string& name, const FileFacts* file, const Result<Model>& model,
+                   const std::optional<Cost>& cost, int64_t batch) {
+  Table table({{""}, {""}});
+  if (file) {
+    table.add({"file", file_text(name, *file)});
+    table.add({"tensors", grouped(static_cast<int64_t>(file->checkpoint.tensors.size()))});
+  }
+  if (!model.ok()) {
+    table.add({"architecture", "unknown: " + model.error().message});
+    table.print();
+    return;
+  }
+  const Size2d input = model->input_size();
+  table.add({"architecture", model->architecture().full_name()});
+  table.add({"input", fmt::format("{}x{}, {} channels", input.w, input.h,
+                                  model->architecture().input_channels)});
+  table.add({"preprocessing", preprocess_text(model->preprocess())});
+  table.add({"classes", classes_text(model->labels())});
+  table.add({"parameters", fmt::format("{} ({})", grouped(cost->parameters),
+                                       human_count(static_cast<double>(cost->parameters)))});
+  table.add({"multiply-adds", human_count(static_cast<double>(cost->multiply_adds)) + " an image"});
+  if (cost->planned) {
+    table.add(
+        {"memory", fmt::format("{} of weights, {} of activations at batch {}, on {}",
+                               human_bytes(cost->planned->weights_bytes),
+                               human_bytes(cost->planned->arena_bytes), batch, cost->device)});
+  } else {
+    table.add({"memory", fmt::format("{} of weights; activations are planned where there is a "
+                                     "Vulkan device",
+                                     human_bytes(cost->parameters * sizeof(float)))});
+  }
+  table.print();
+}
+
+Json to_json(const std::string& name, const FileFacts* file, const Result<Model>& model,
+             const std::optional<Cost>& cost, int64_t batch) {
+  Json json{{"file", nullptr},
+            {"format", nullptr},
+            {"bytes", nullptr},
+            {"architecture", nullptr},
+            {"input", nullptr},
+            {"preprocess", nullptr},
+            {"classes", nullptr},
+            {"labels", nullptr},
+            {"parameters", nullptr},
+            {"multiply_adds", nullptr},
+            {"batch", batch},
+            {"weights_bytes", nullptr},
+            {"activation_bytes", nullptr},
+            {"device", nullptr},
+            {"tensors", Json::array()}};
+  if (file) {
+    json["file"] = name;
+    json["format"] = checkpoint_format_name(file->checkpoint.format);
+    json["bytes"] = file->bytes;
+    for (const auto& [tensor_name, tensor] : file->checkpoint.tensors) {
+      json["tensors"].push_back({{"name", tensor_name},
+                                 {"dtype", dtype_name(tensor.dtype())},
+                                 {"shape", tensor.shape()}});
+    }
+  }
+  if (!model.ok()) return json;
+  const Size2d input = model->input_size();
+  json["architecture"] = model->architecture().full_name();
+  json["input"] = {model->architecture().input_channels, input.h, input.w};
+  json["preprocess"] = Json::parse(caldera::to_json(model->preprocess()), nullptr, false);
+  json["classes"] = model->architecture().classes;
+  json["labels"] = model->labels();
+  json["parameters"] = cost->parameters;
+  json["multiply_adds"] = cost->multiply_adds;
+  json["weights_bytes"] =
+      cost->planned ? cost->planned->weights_bytes : cost->parameters * sizeof(float);
+  if (cost->planned) {
+    json["activation_bytes"] = cost->planned->arena_bytes;
+    json["device"] = cost->device;
+  }
+  return json;
+}
+
+Result<int> run_inspect(const Args& args) {
+  const std::string& name = args.model.models.front();
+  std::error_code error;
+  std::optional<FileFacts> file;
+  if (fs::exists(name, error)) {
+    CALDERA_TRY_ASSIGN(Checkpoint checkpoint, read_checkpoint(name));
+    file = FileFacts{fs::file_size(name, error), std::move(checkpoint)};
+  }
+  const Result<Model> model = load_model(args.model);
+  // A file of no known architecture can still be looked at.
+  if (!model.ok() && (!file || !args.model.architecture.empty())) return model.error();
+  std::optional<Cost> cost;
+  if (model.ok()) {
+    CALDERA_TRY_ASSIGN(cost, cost_of(*model, args));
+  }
+  const FileFacts* facts = file ? &*file : nullptr;
+  if (args.json) {
+    print_json(to_json(name, facts, model, cost, args.batch));
+    return kExitDone;
+  }
+  if (facts) print_tensors(facts->checkpoint);
+  print_summary(name, facts, model, cost, args.batch);
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  auto args = std::make_shared<Args>();
+  CLI::App* command = app.add_subcommand(
+      "inspect",
+      "Show what is in a model or checkpoint: architecture, tensors, parameters,\n"
+      "multiply-adds and memory.");
+  add_model(*command, args->model);
+  command->add_option("--batch", args->batch, "Images a run, for the memory (1)")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  add_device_options(*command, args->device);
+  add_json_option(*command, args->json);
+  command->footer(
+      "Example:\n"
+      "  caldera inspect resnet50.pth\n"
+      "  caldera inspect resnet50 --batch 32");
+  on_chosen(*command, action, args, run_inspect);
+}
+
+}  // namespace caldera::tool

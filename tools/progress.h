@@ -1,0 +1,37 @@
+// A progress bar on standard error with rate and time left, where that is a terminal; nothing
+// anywhere else, so that logs and pipes stay clean.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace caldera::tool {
+
+class Progress {
+ public:
+  // `unit` as in "images".
+  Progress(int64_t total, std::string unit);
+  ~Progress() { finish(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // Draws at most ten times a second.
+  void update(int64_t done);
+  // Takes the bar off the screen, for results or a message in its place.
+  void finish();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw(int64_t done, Clock::time_point now);
+
+  int64_t total_;
+  std::string unit_;
+  bool on_terminal_;
+  bool drawn_ = false;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point last_ = start_;
+};
+
+}  // namespace caldera::tool

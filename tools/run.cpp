@@ -1,0 +1,148 @@
+// `caldera run`: raw tensors through a model, and how long that takes.
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "caldera/npy.h"
+
+#include "tools/arguments.h"
+#include "tools/command.h"
+#include "tools/random_input.h"
+#include "tools/report.h"
+
+namespace caldera::tool {
+
+namespace {
+
+struct Args {
+  ModelArgs model;
+  DeviceArgs device;
+  std::string input;
+  std::string output;
+  int64_t batch = 0;
+  int32_t input_size = 0;
+  int repeat = 0;
+  bool json = false;
+};
+
+// The given tensor, or a seeded random one.
+Result<Tensor> make_input(const Args& args, const Model& model) {
+  if (args.input.empty()) {
+    Size2d size = model.input_size();
+    if (args.input_size > 0) size = {args.input_size, args.input_size};
+    return random_input(
+        {std::max<int64_t>(args.batch, 1), model.architecture().input_channels, size.h, size.w},
+        args.model.seed);
+  }
+  CALDERA_TRY_ASSIGN(const Tensor tensor, read_npy(args.input));
+  const int64_t channels = model.architecture().input_channels;
+  if (tensor.dtype() != DType::kF32 || tensor.shape().size() != 4 || tensor.size() == 0 ||
+      tensor.shape()[1] != channels) {
+    return usage_error(fmt::format(
+        "{}: {} of shape {}; give float32 of shape [N, {}, H, W], normalised as the model wants it",
+        args.input, dtype_name(tensor.dtype()), to_string(tensor.shape()), channels));
+  }
+  return tensor.to_f32();
+}
+
+Result<int> run_run(const Args& args) {
+  using Clock = std::chrono::steady_clock;
+  CALDERA_TRY_ASSIGN(const Model model, load_model(args.model));
+  CALDERA_TRY_ASSIGN(const Tensor input, make_input(args, model));
+  const Shape& shape = input.shape();
+  CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(shape[0], {static_cast<int32_t>(shape[2]),
+                                                               static_cast<int32_t>(shape[3])}));
+  const auto start = Clock::now();
+  CALDERA_TRY_ASSIGN(Session session,
+                     Session::create(device, graph, model.weights(), args.device.session()));
+  const double setup = std::chrono::duration<double>(Clock::now() - start).count();
+  const Shape& output_shape = graph.value(graph.outputs.front()).shape;
+  std::vector<float> output(element_count(output_shape));
+
+  // The first run warms caches up and is counted only where it is the only one.
+  const int repeat = args.repeat > 0 ? args.repeat : args.input.empty() ? 10 : 1;
+  std::vector<double> times;
+  for (int i = 0; i < (repeat > 1 ? repeat + 1 : 1); ++i) {
+    const auto begin = Clock::now();
+    CALDERA_TRY(session.run(input.floats(), output));
+    times.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  if (repeat > 1) times.erase(times.begin());
+  std::sort(times.begin(), times.end());
+  const double median = (times[times.size() / 2] + times[(times.size() - 1) / 2]) / 2;
+  const double rate = static_cast<double>(shape[0]) / median;
+
+  if (!args.output.empty()) {
+    CALDERA_TRY(write_npy(args.output, Tensor::from_floats(output_shape, std::move(output))));
+  }
+  const SessionStats stats = session.stats();
+  if (args.json) {
+    print_json({{"model", model.architecture().full_name()},
+                {"device", device.info().name},
+                {"input_shape", shape},
+                {"output_shape", output_shape},
+                {"output", args.output.empty() ? Json(nullptr) : Json(args.output)},
+                {"repeat", repeat},
+                {"median_seconds", median},
+                {"min_seconds", times.front()},
+                {"images_per_second", rate},
+                {"setup_seconds", setup},
+                {"weights_bytes", stats.weights_bytes},
+                {"activation_bytes", stats.arena_bytes},
+                {"dispatches", stats.dispatches}});
+    return kExitDone;
+  }
+  Table table({{""}, {""}});
+  table.add({"model", model.architecture().full_name()});
+  table.add({"device", device.info().name});
+  table.add({"input", to_string(shape) + (args.input.empty() ? ", random" : ", " + args.input)});
+  table.add({"output", to_string(output_shape) + (args.output.empty() ? "" : ", " + args.output)});
+  table.add({"time", repeat == 1 ? human_seconds(median) + ", the first run"
+                                 : fmt::format("{}, the median of {} runs; {} at best",
+                                               human_seconds(median), repeat,
+                                               human_seconds(times.front()))});
+  table.add({"speed", fmt::format("{:.1f} images/s", rate)});
+  table.add({"set-up", human_seconds(setup)});
+  table.add(
+      {"memory", fmt::format("{} of weights, {} of activations", human_bytes(stats.weights_bytes),
+                             human_bytes(stats.arena_bytes))});
+  table.print();
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  auto args = std::make_shared<Args>();
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "Run raw tensors through a model: float32 [N, C, H, W] in, logits [N, classes] out. Without\n"
+      "--input, a seeded random tensor is timed.");
+  add_model(*command, args->model);
+  CLI::Option* input =
+      command->add_option("--input", args->input, "NumPy file of the input")->type_name("X.npy");
+  command->add_option("--output", args->output, "NumPy file for the logits")->type_name("Y.npy");
+  command->add_option("--batch", args->batch, "Images of the random input (1)")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}))
+      ->excludes(input);
+  command->add_option("--input-size", args->input_size, "Height and width of the random input")
+      ->type_name("N")
+      ->check(CLI::Range(1, 8192))
+      ->excludes(input);
+  command->add_option("--repeat", args->repeat, "Timed runs (10 of a random input, else 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000000));
+  add_device_options(*command, args->device);
+  add_json_option(*command, args->json);
+  command->footer(
+      "Example:\n"
+      "  caldera run resnet18 --batch 8\n"
+      "  caldera run resnet50.pth --input x.npy --output logits.npy");
+  on_chosen(*command, action, args, run_run);
+}
+
+}  // namespace caldera::tool

@@ -1,0 +1,282 @@
+// `caldera verify`: is this device right for this network? Every layer's result is held against
+// the CPU's, computed from the inputs that the device itself gave that layer, so that an error is
+// named where it arises; the logits are held against the whole network on the CPU, operator by
+// operator, which also tells whether fusing was right. Then runs are repeated to equal bits.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "caldera/npy.h"
+#include "caldera/reference.h"
+
+#include "tools/arguments.h"
+#include "tools/command.h"
+#include "tools/progress.h"
+#include "tools/random_input.h"
+#include "tools/report.h"
+
+namespace caldera::tool {
+
+namespace {
+
+constexpr int kRepeats = 10;
+// What rounding alone comes to: float32 sums of a layer, and a whole network of up to 152 layers
+// or beyond.
+constexpr double kTolerance = 1e-4;
+constexpr double kDeepTolerance = 1e-3;
+constexpr int64_t kDeep = 200;
+
+struct Args {
+  ModelArgs model;
+  DeviceArgs device;
+  std::string input;
+  int64_t batch = 1;
+  int32_t input_size = 0;
+  double tolerance = 0;
+  bool json = false;
+};
+
+struct LayerError {
+  std::string layer;
+  std::string op;
+  std::string kernel;
+  Shape shape;
+  double error = 0;
+};
+
+struct Verdict {
+  std::vector<LayerError> layers;
+  double largest = 0;
+  std::string largest_layer;
+  double logits = 0;
+  double layer_tolerance = kTolerance;
+  double logits_tolerance = kTolerance;
+  int repeats_equal = 0;
+
+  // Written so that NaN fails.
+  bool passed() const {
+    return largest <= layer_tolerance && logits <= logits_tolerance && repeats_equal == kRepeats;
+  }
+};
+
+Result<Tensor> make_input(const Args& args, const Model& model) {
+  const int64_t channels = model.architecture().input_channels;
+  if (!args.input.empty()) {
+    CALDERA_TRY_ASSIGN(const Tensor tensor, read_npy(args.input));
+    if (tensor.dtype() != DType::kF32 || tensor.shape().size() != 4 || tensor.size() == 0 ||
+        tensor.shape()[1] != channels) {
+      return usage_error(fmt::format("{}: {} of shape {}; give float32 of shape [N, {}, H, W]",
+                                     args.input, dtype_name(tensor.dtype()),
+                                     to_string(tensor.shape()), channels));
+    }
+    return tensor.to_f32();
+  }
+  Size2d size = model.input_size();
+  if (args.input_size > 0) {
+    size = {args.input_size, args.input_size};
+  } else if (size.h > 64 || size.w > 64) {
+    size = {64, 64};  // The CPU's loops take seconds for this, minutes for 224.
+  }
+  return random_input({args.batch, channels, size.h, size.w}, args.model.seed);
+}
+
+bool is_activation(const Graph& graph, ValueId id) {
+  return graph.value(id).role == ValueRole::kActivation;
+}
+
+// Each layer of the graph as it is run, from the device's own activations.
+Status check_layers(const Session& session, const std::vector<float>& input, Progress& progress,
+                    int64_t& done, Verdict& verdict) {
+  const Graph& graph = session.graph();
+  const std::vector<std::string> kernels = session.kernels();
+  ReferenceValues device;
+  device.values.resize(graph.values.size());
+  device.values[static_cast<uint32_t>(graph.inputs.front())] = input;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    CALDERA_TRY_ASSIGN(std::vector<float> found, session.read(node.output));
+    const std::vector<float> expected = reference_node(graph, node, session.weights(), device);
+    LayerError layer{node.name, std::string(op_name(node.kind())),
+                     i < kernels.size() ? kernels[i] : "", graph.value(node.output).shape,
+                     relative_l2(found, expected)};
+    if (!(layer.error <= verdict.largest)) {
+      verdict.largest = layer.error;
+      verdict.largest_layer = layer.layer;
+    }
+    verdict.layers.push_back(std::move(layer));
+    device.values[static_cast<uint32_t>(node.output)] = std::move(found);
+    progress.update(++done);
+  }
+  return {};
+}
+
+// The whole network on the CPU, operator by operator. Values are dropped after their last use.
+std::vector<float> reference_logits(const Graph& graph, const Weights& weights,
+                                    const std::vector<float>& input, Progress& progress,
+                                    int64_t& done) {
+  std::vector<size_t> last_use(graph.values.size());
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (const ValueId id : graph.nodes[i].inputs) last_use[static_cast<uint32_t>(id)] = i;
+  }
+  ReferenceValues values;
+  values.values.resize(graph.values.size());
+  values.values[static_cast<uint32_t>(graph.inputs.front())] = input;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    values.values[static_cast<uint32_t>(node.output)] =
+        reference_node(graph, node, weights, values);
+    for (const ValueId id : node.inputs) {
+      const bool kept = id == graph.outputs.front() || !is_activation(graph, id);
+      if (!kept && last_use[static_cast<uint32_t>(id)] == i) {
+        values.values[static_cast<uint32_t>(id)] = {};
+      }
+    }
+    progress.update(++done);
+  }
+  return std::move(values.values[static_cast<uint32_t>(graph.outputs.front())]);
+}
+
+Result<Verdict> check(const Device& device, const Model& model, const Tensor& input,
+                      const Args& args) {
+  const Shape& shape = input.shape();
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(shape[0], {static_cast<int32_t>(shape[2]),
+                                                               static_cast<int32_t>(shape[3])}));
+  SessionOptions options = args.device.session();
+  options.keep_activations = true;
+  CALDERA_TRY_ASSIGN(Session session, Session::create(device, graph, model.weights(), options));
+
+  Verdict verdict;
+  const auto deep = std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                                  [](const Node& node) { return node.kind() == OpKind::kConv2d; });
+  verdict.logits_tolerance = deep > kDeep ? kDeepTolerance : kTolerance;
+  if (args.tolerance > 0) verdict.layer_tolerance = verdict.logits_tolerance = args.tolerance;
+
+  const std::vector<float> values(input.floats().begin(), input.floats().end());
+  std::vector<float> logits(element_count(graph.value(graph.outputs.front()).shape));
+  CALDERA_TRY(session.run(values, logits));
+  int64_t done = 0;
+  Progress progress(static_cast<int64_t>(session.graph().nodes.size() + graph.nodes.size()),
+                    "layers");
+  CALDERA_TRY(check_layers(session, values, progress, done, verdict));
+  verdict.logits =
+      relative_l2(logits, reference_logits(graph, model.weights(), values, progress, done));
+  progress.finish();
+
+  std::vector<float> again(logits.size());
+  for (int i = 0; i < kRepeats; ++i) {
+    std::fill(again.begin(), again.end(), std::nanf(""));
+    CALDERA_TRY(session.run(values, again));
+    const bool equal = std::memcmp(again.data(), logits.data(), logits.size() * sizeof(float)) == 0;
+    verdict.repeats_equal += equal ? 1 : 0;
+  }
+  return verdict;
+}
+
+void print_verdict(const Verdict& verdict, const Args& args, const std::string& model,
+                   const std::string& device, const Shape& input) {
+  using enum Table::Align;
+  Table table({{"layer"}, {"operator"}, {"kernel"}, {"output"}, {"error", kRight}, {""}});
+  for (const LayerError& layer : verdict.layers) {
+    table.add({layer.layer, layer.op, layer.kernel.empty() ? "-" : layer.kernel,
+               to_string(layer.shape), fmt::format("{:.1e}", layer.error),
+               layer.error <= verdict.layer_tolerance ? "" : "WRONG"});
+  }
+  table.print();
+  fmt::print("\n");
+  Table summary({{""}, {""}});
+  summary.add({"model", model});
+  summary.add({"device", device});
+  summary.add({"input", to_string(input) + (args.input.empty() ? ", random" : ", " + args.input)});
+  summary.add(
+      {"layers",
+       fmt::format("{:.1e} at most, of {} allowed ({})", verdict.largest, verdict.layer_tolerance,
+                   verdict.largest_layer.empty() ? "all equal" : verdict.largest_layer)});
+  summary.add({"logits", fmt::format("{:.1e} from the CPU's, of {} allowed", verdict.logits,
+                                     verdict.logits_tolerance)});
+  summary.add(
+      {"repeats", fmt::format("{} of {} runs gave equal bits", verdict.repeats_equal, kRepeats)});
+  summary.add({"verdict", verdict.passed() ? "right" : "WRONG"});
+  summary.print();
+}
+
+Json to_json(const Verdict& verdict, const std::string& model, const std::string& device,
+             const Shape& input) {
+  // JSON has no NaN or infinity: null stands for both.
+  const auto number = [](double value) {
+    return std::isfinite(value) ? Json(value) : Json(nullptr);
+  };
+  Json layers = Json::array();
+  for (const LayerError& layer : verdict.layers) {
+    layers.push_back({{"layer", layer.layer},
+                      {"operator", layer.op},
+                      {"kernel", layer.kernel},
+                      {"shape", layer.shape},
+                      {"error", number(layer.error)}});
+  }
+  return {{"passed", verdict.passed()},
+          {"max_layer_error", number(verdict.largest)},
+          {"logits_error", number(verdict.logits)},
+          {"layer_tolerance", verdict.layer_tolerance},
+          {"logits_tolerance", verdict.logits_tolerance},
+          {"repeats", kRepeats},
+          {"repeats_equal", verdict.repeats_equal},
+          {"input_shape", input},
+          {"device", device},
+          {"model", model},
+          {"layers", layers}};
+}
+
+Result<int> run_verify(const Args& args) {
+  CALDERA_TRY_ASSIGN(const Model model, load_model(args.model));
+  CALDERA_TRY_ASSIGN(const Tensor input, make_input(args, model));
+  CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
+  CALDERA_TRY_ASSIGN(const Verdict verdict, check(device, model, input, args));
+  const std::string name = model.architecture().full_name();
+  if (args.json) {
+    print_json(to_json(verdict, name, device.info().name, input.shape()));
+  } else {
+    print_verdict(verdict, args, name, device.info().name, input.shape());
+  }
+  return verdict.passed() ? kExitDone : kExitFailed;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Action& action) {
+  auto args = std::make_shared<Args>();
+  CLI::App* command = app.add_subcommand(
+      "verify",
+      "Hold this device's results against the CPU's, layer by layer. Errors are relative:\n"
+      "|device - CPU| / |CPU|. Exit status 1 where one exceeds the tolerance, or where runs\n"
+      "differ in any bit.");
+  add_model(*command, args->model);
+  CLI::Option* input =
+      command->add_option("--input", args->input, "NumPy file of the input (random)")
+          ->type_name("X.npy");
+  command->add_option("--batch", args->batch, "Images of the random input (1)")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{1024}))
+      ->excludes(input);
+  command
+      ->add_option("--input-size", args->input_size,
+                   "Its height and width (the model's, at most 64, as the CPU is slow)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 8192))
+      ->excludes(input);
+  command
+      ->add_option("--tolerance", args->tolerance,
+                   "Of layers and logits (1e-4; logits beyond 200 layers 1e-3)")
+      ->type_name("X")
+      ->check(CLI::PositiveNumber);
+  add_device_options(*command, args->device);
+  add_json_option(*command, args->json);
+  command->footer(
+      "Example:\n"
+      "  caldera verify resnet50.pth\n"
+      "  caldera verify resnet18 --seed 1 --device 1");
+  on_chosen(*command, action, args, run_verify);
+}
+
+}  // namespace caldera::tool
