@@ -1,0 +1,31 @@
+// What a device can do, in plain numbers. Only kernel choice and *_kernels.cpp read it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace caldera {
+
+struct Capabilities {
+  uint64_t max_storage_buffer_range = 0;  // Bytes that one binding may span.
+  uint64_t storage_buffer_alignment = 1;  // Of a binding's offset, in bytes.
+  uint64_t max_allocation_size = 0;       // Bytes of one memory allocation or buffer.
+  std::array<uint32_t, 3> max_workgroup_count{};
+  std::array<uint32_t, 3> max_workgroup_size{};
+  uint32_t max_workgroup_invocations = 0;
+  uint32_t max_shared_memory_bytes = 0;
+  uint32_t max_push_constant_bytes = 0;
+  uint32_t max_texel_buffer_elements = 0;
+  uint64_t texel_buffer_alignment = 1;
+
+  uint32_t subgroup_size = 0;  // The driver's default.
+  uint32_t min_subgroup_size = 0;
+  uint32_t max_subgroup_size = 0;
+  bool subgroup_shuffle = false;
+  bool subgroup_size_control = false;       // A pipeline may ask for a size and for full subgroups.
+  bool fp16 = false;                        // shaderFloat16 and 16-bit storage.
+  bool cooperative_matrix = false;          // VK_KHR_cooperative_matrix is listed.
+  bool host_visible_device_memory = false;  // The host writes device memory without staging.
+};
+
+}  // namespace caldera

@@ -1,0 +1,153 @@
+// Opening devices. Every feature above Vulkan 1.2 is enabled where it is there and needed nowhere.
+#include "caldera/device.h"
+
+#include <fmt/format.h>
+
+#include "runtime/device_impl.h"
+
+namespace caldera {
+
+Result<std::shared_ptr<DeviceImpl>> DeviceImpl::open(const DeviceOptions& options) {
+  std::shared_ptr<DeviceImpl> device(new DeviceImpl);
+  CALDERA_TRY_ASSIGN(device->instance_, Instance::create(options.validation, options.on_message));
+  CALDERA_TRY_ASSIGN(const auto devices, list_physical_devices(*device->instance_));
+  CALDERA_TRY_ASSIGN(device->physical_, select_physical_device(devices, options.device));
+  CALDERA_TRY(device->create_device());
+  device->pipelines_ = std::make_unique<PipelineCache>(device->handle_, device->table_,
+                                                       device->physical_, options.cache_dir);
+  return device;
+}
+
+Status DeviceImpl::create_device() {
+  const Capabilities& can = physical_.capabilities;
+  std::vector<const char*> extensions;
+  if (physical_.portability_subset) extensions.push_back("VK_KHR_portability_subset");
+
+  VkPhysicalDeviceSubgroupSizeControlFeatures size_control{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+      .subgroupSizeControl = VK_TRUE,
+      .computeFullSubgroups = VK_TRUE};
+  VkPhysicalDeviceVulkan12Features features12{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+  features12.shaderFloat16 = can.fp16;
+  if (can.subgroup_size_control) {
+    features12.pNext = &size_control;
+    if (physical_.properties.apiVersion < VK_API_VERSION_1_3) {
+      extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    }
+  }
+  VkPhysicalDeviceVulkan11Features features11{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features12};
+  features11.storageBuffer16BitAccess = can.fp16;
+
+  const float priority = 1.0f;
+  const VkDeviceQueueCreateInfo queue{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                      .queueFamilyIndex = physical_.queue_family,
+                                      .queueCount = 1,
+                                      .pQueuePriorities = &priority};
+  const VkDeviceCreateInfo info{.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                .pNext = &features11,
+                                .queueCreateInfoCount = 1,
+                                .pQueueCreateInfos = &queue,
+                                .enabledLayerCount = 0,
+                                .ppEnabledLayerNames = nullptr,
+                                .enabledExtensionCount = static_cast<uint32_t>(extensions.size()),
+                                .ppEnabledExtensionNames = extensions.data(),
+                                .pEnabledFeatures = nullptr};
+  const VkResult result = vkCreateDevice(physical_.handle, &info, nullptr, &handle_);
+  if (result != VK_SUCCESS) {
+    return vk_error(result, fmt::format("could not open the device '{}'", physical_.info.name));
+  }
+  volkLoadDeviceTable(&table_, handle_);
+  table_.vkGetDeviceQueue(handle_, physical_.queue_family, 0, &queue_);
+  return {};
+}
+
+DeviceImpl::~DeviceImpl() {
+  if (pipelines_ && !lost_) (void)pipelines_->save();
+  pipelines_.reset();
+  if (handle_) table_.vkDestroyDevice(handle_, nullptr);
+}
+
+Error DeviceImpl::lost() const {
+  return vk_error(VK_ERROR_DEVICE_LOST, fmt::format("'{}' failed", physical_.info.name));
+}
+
+Status DeviceImpl::submit(std::span<const VkCommandBuffer> commands, VkFence fence) {
+  if (lost_) return lost();
+  const std::lock_guard lock(queue_mutex_);
+  for (size_t i = 0; i < commands.size(); ++i) {
+    const VkSubmitInfo info{.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                            .waitSemaphoreCount = 0,
+                            .pWaitSemaphores = nullptr,
+                            .pWaitDstStageMask = nullptr,
+                            .commandBufferCount = 1,
+                            .pCommandBuffers = &commands[i],
+                            .signalSemaphoreCount = 0,
+                            .pSignalSemaphores = nullptr};
+    const bool last = i + 1 == commands.size();
+    const VkResult result = table_.vkQueueSubmit(queue_, 1, &info, last ? fence : VK_NULL_HANDLE);
+    if (result != VK_SUCCESS) {
+      if (result == VK_ERROR_DEVICE_LOST) lost_ = true;
+      return vk_error(result, fmt::format("could not submit to '{}'", physical_.info.name));
+    }
+  }
+  return {};
+}
+
+Status DeviceImpl::wait(VkFence fence) {
+  VkResult result = table_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, UINT64_MAX);
+  if (result == VK_SUCCESS) result = table_.vkResetFences(handle_, 1, &fence);
+  if (result == VK_SUCCESS) return {};
+  if (result == VK_ERROR_DEVICE_LOST) lost_ = true;
+  return vk_error(result, fmt::format("'{}' failed", physical_.info.name));
+}
+
+void DeviceImpl::count_allocation(int64_t bytes) {
+  if (bytes > 0) ++allocation_count_;
+  allocated_bytes_ += static_cast<uint64_t>(bytes);
+}
+
+Result<std::vector<DeviceInfo>> list_devices() {
+  CALDERA_TRY_ASSIGN(const auto instance, Instance::create(false, nullptr));
+  CALDERA_TRY_ASSIGN(const auto devices, list_physical_devices(*instance));
+  std::vector<DeviceInfo> infos;
+  for (const PhysicalDevice& device : devices) infos.push_back(device.info);
+  return infos;
+}
+
+std::string_view device_type_name(DeviceType type) {
+  switch (type) {
+    case DeviceType::kDiscrete:
+      return "discrete";
+    case DeviceType::kIntegrated:
+      return "integrated";
+    case DeviceType::kVirtual:
+      return "virtual";
+    case DeviceType::kCpu:
+      return "cpu";
+    case DeviceType::kOther:
+      break;
+  }
+  return "other";
+}
+
+Result<Device> Device::open(const DeviceOptions& options) {
+  CALDERA_TRY_ASSIGN(auto impl, DeviceImpl::open(options));
+  return Device(std::move(impl));
+}
+
+const DeviceInfo& Device::info() const {
+  return impl_->info();
+}
+uint64_t Device::allocation_count() const {
+  return impl_->allocation_count();
+}
+uint64_t Device::allocated_bytes() const {
+  return impl_->allocated_bytes();
+}
+Status Device::save_cache() const {
+  return impl_->pipelines().save();
+}
+
+}  // namespace caldera

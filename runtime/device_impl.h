@@ -1,0 +1,61 @@
+// An open Vulkan device: its queue behind a lock, its function table, its pipelines.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "caldera/device.h"
+
+#include "runtime/capabilities.h"
+#include "runtime/instance.h"
+#include "runtime/physical_device.h"
+#include "runtime/pipeline_cache.h"
+
+namespace caldera {
+
+class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
+ public:
+  static Result<std::shared_ptr<DeviceImpl>> open(const DeviceOptions& options);
+  ~DeviceImpl();
+  DeviceImpl(const DeviceImpl&) = delete;
+  DeviceImpl& operator=(const DeviceImpl&) = delete;
+
+  VkDevice handle() const { return handle_; }
+  const VolkDeviceTable& vk() const { return table_; }
+  const DeviceInfo& info() const { return physical_.info; }
+  const Capabilities& capabilities() const { return physical_.capabilities; }
+  const VkPhysicalDeviceMemoryProperties& memory_properties() const { return physical_.memory; }
+  uint32_t queue_family() const { return physical_.queue_family; }
+  uint64_t available_memory() const { return caldera::available_memory(physical_); }
+  PipelineCache& pipelines() { return *pipelines_; }
+
+  // Submits in order, each command buffer on its own so that none keeps the device for long, and
+  // signals `fence` after the last. Thread-safe.
+  Status submit(std::span<const VkCommandBuffer> commands, VkFence fence);
+  // Waits for the fence and resets it.
+  Status wait(VkFence fence);
+
+  void count_allocation(int64_t bytes);
+  uint64_t allocation_count() const { return allocation_count_; }
+  uint64_t allocated_bytes() const { return allocated_bytes_; }
+
+ private:
+  DeviceImpl() = default;
+  Status create_device();
+  Error lost() const;
+
+  std::shared_ptr<Instance> instance_;
+  PhysicalDevice physical_;
+  VkDevice handle_ = VK_NULL_HANDLE;
+  VkQueue queue_ = VK_NULL_HANDLE;
+  VolkDeviceTable table_{};
+  std::mutex queue_mutex_;
+  std::atomic<bool> lost_ = false;  // Sticky: a lost device never comes back.
+  std::atomic<uint64_t> allocation_count_ = 0;
+  std::atomic<uint64_t> allocated_bytes_ = 0;
+  std::unique_ptr<PipelineCache> pipelines_;
+};
+
+}  // namespace caldera

@@ -1,0 +1,209 @@
+// Making pipelines, and keeping the driver's cache on disk: written to a temporary file and
+// renamed, so that a reader sees all of it or none.
+#include "runtime/pipeline_cache.h"
+
+#include <array>
+#include <cstring>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace caldera {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::array<char, 8> kMagic = {'C', 'A', 'L', 'D', 'P', 'C', '0', '1'};
+
+// FNV-1a: drivers trust the blob that they are given, so a damaged one must not reach them.
+uint64_t checksum(std::span<const char> bytes) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
+  return hash;
+}
+
+// The driver's blob, or nothing where the file is not whole.
+std::vector<char> read_cache(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 8> magic{};
+  uint64_t size = 0;
+  uint64_t sum = 0;
+  file.read(magic.data(), magic.size());
+  file.read(reinterpret_cast<char*>(&size), sizeof(size));
+  file.read(reinterpret_cast<char*>(&sum), sizeof(sum));
+  std::error_code error;
+  const uint64_t header = magic.size() + sizeof(size) + sizeof(sum);
+  if (!file || magic != kMagic || fs::file_size(path, error) != header + size) return {};
+  std::vector<char> blob(size);
+  file.read(blob.data(), static_cast<std::streamsize>(size));
+  if (!file || checksum(blob) != sum) return {};
+  return blob;
+}
+
+}  // namespace
+
+PipelineCache::PipelineCache(VkDevice device, const VolkDeviceTable& vk,
+                             const PhysicalDevice& physical, fs::path folder)
+    : device_(device), vk_(vk) {
+  std::vector<char> blob;
+  if (!folder.empty()) {
+    std::string driver;
+    for (const uint8_t byte : physical.properties.pipelineCacheUUID) {
+      driver += fmt::format("{:02x}", byte);
+    }
+    file_ = folder / fmt::format("pipelines-{}-{}.bin", physical.info.uuid, driver);
+    blob = read_cache(file_);
+  }
+  const VkPipelineCacheCreateInfo info{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                       .initialDataSize = blob.size(),
+                                       .pInitialData = blob.data()};
+  if (vk_.vkCreatePipelineCache(device_, &info, nullptr, &cache_) != VK_SUCCESS) {
+    cache_ = VK_NULL_HANDLE;  // Pipelines are then made without one.
+  }
+}
+
+PipelineCache::~PipelineCache() {
+  for (const auto& [key, pipeline] : pipelines_) {
+    vk_.vkDestroyPipeline(device_, pipeline->handle, nullptr);
+  }
+  for (const auto& [shader, layout] : layouts_) {
+    vk_.vkDestroyPipelineLayout(device_, layout->pipeline_layout, nullptr);
+    vk_.vkDestroyDescriptorSetLayout(device_, layout->set_layout, nullptr);
+    vk_.vkDestroyShaderModule(device_, layout->module, nullptr);
+  }
+  vk_.vkDestroyPipelineCache(device_, cache_, nullptr);
+}
+
+Status PipelineCache::make_layout(ShaderId shader, Layout& layout) {
+  const auto spirv = shader_spirv(shader);
+  CALDERA_TRY_ASSIGN(layout.reflection, reflect(spirv));
+  std::vector<VkDescriptorSetLayoutBinding> bindings;
+  for (const ShaderBinding& binding : layout.reflection.bindings) {
+    bindings.push_back({.binding = static_cast<uint32_t>(bindings.size()),
+                        .descriptorType = binding.type == BindingType::kStorageBuffer
+                                              ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
+                                              : VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
+                        .descriptorCount = 1,
+                        .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+                        .pImmutableSamplers = nullptr});
+  }
+  const VkDescriptorSetLayoutCreateInfo set_info{
+      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+      .bindingCount = static_cast<uint32_t>(bindings.size()),
+      .pBindings = bindings.data()};
+  VkResult result =
+      vk_.vkCreateDescriptorSetLayout(device_, &set_info, nullptr, &layout.set_layout);
+  const VkPushConstantRange push{.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+                                 .offset = 0,
+                                 .size = layout.reflection.push_constant_bytes};
+  const VkPipelineLayoutCreateInfo layout_info{
+      .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+      .setLayoutCount = 1,
+      .pSetLayouts = &layout.set_layout,
+      .pushConstantRangeCount = push.size > 0 ? 1u : 0u,
+      .pPushConstantRanges = &push};
+  if (result == VK_SUCCESS) {
+    result = vk_.vkCreatePipelineLayout(device_, &layout_info, nullptr, &layout.pipeline_layout);
+  }
+  const VkShaderModuleCreateInfo module_info{.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                             .codeSize = spirv.size_bytes(),
+                                             .pCode = spirv.data()};
+  if (result == VK_SUCCESS) {
+    result = vk_.vkCreateShaderModule(device_, &module_info, nullptr, &layout.module);
+  }
+  if (result == VK_SUCCESS) return {};
+  return vk_error(result, fmt::format("could not load the shader {}", shader_name(shader)));
+}
+
+Result<const PipelineCache::Layout*> PipelineCache::get_layout(ShaderId shader) {
+  std::unique_ptr<Layout>& slot = layouts_[shader];
+  if (!slot) slot = std::make_unique<Layout>();
+  // A half-made one stays, for the destructor to free its parts.
+  if (!slot->module) CALDERA_TRY(make_layout(shader, *slot));
+  return slot.get();
+}
+
+Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = pipelines_.find(key); found != pipelines_.end()) {
+    return found->second.get();
+  }
+  CALDERA_TRY_ASSIGN(const Layout* layout, get_layout(key.shader));
+  assert(key.constants.size() == layout->reflection.specialization_constants);
+
+  std::vector<VkSpecializationMapEntry> entries;
+  for (uint32_t i = 0; i < key.constants.size(); ++i) entries.push_back({i, i * 4, 4});
+  const VkSpecializationInfo constants{.mapEntryCount = static_cast<uint32_t>(entries.size()),
+                                       .pMapEntries = entries.data(),
+                                       .dataSize = key.constants.size() * 4,
+                                       .pData = key.constants.data()};
+  const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{
+      .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+      .requiredSubgroupSize = key.required_subgroup_size};
+  const bool sized = key.required_subgroup_size != 0;
+  const VkComputePipelineCreateInfo info{
+      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .pNext = sized ? const_cast<void*>(static_cast<const void*>(&subgroup)) : nullptr,
+                .flags = sized ? static_cast<VkPipelineShaderStageCreateFlags>(
+                                     VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT)
+                               : 0,
+                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                .module = layout->module,
+                .pName = "main",
+                .pSpecializationInfo = &constants},
+      .layout = layout->pipeline_layout,
+      .basePipelineHandle = VK_NULL_HANDLE,
+      .basePipelineIndex = 0};
+  auto pipeline = std::make_unique<Pipeline>(
+      Pipeline{VK_NULL_HANDLE, layout->pipeline_layout, layout->set_layout, &layout->reflection});
+  const VkResult result =
+      vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline->handle);
+  if (result != VK_SUCCESS) {
+    return vk_error(result, fmt::format("could not compile {}", shader_name(key.shader)));
+  }
+  changed_ = true;
+  return pipelines_.emplace(key, std::move(pipeline)).first->second.get();
+}
+
+Status PipelineCache::save() {
+  const std::lock_guard lock(mutex_);
+  if (file_.empty() || !cache_ || !changed_) return {};
+  size_t size = 0;
+  VkResult result = vk_.vkGetPipelineCacheData(device_, cache_, &size, nullptr);
+  std::vector<char> blob(size);
+  if (result == VK_SUCCESS) {
+    result = vk_.vkGetPipelineCacheData(device_, cache_, &size, blob.data());
+  }
+  if (result != VK_SUCCESS) return vk_error(result, "could not read the pipeline cache");
+  blob.resize(size);
+
+  std::error_code error;
+  fs::create_directories(file_.parent_path(), error);
+  // One name a process: two that write at once each rename a whole file.
+  const fs::path temporary = fmt::format("{}.{}", file_.string(), ::getpid());
+  {
+    std::ofstream file(temporary, std::ios::binary);
+    const uint64_t length = size;
+    const uint64_t sum = checksum(blob);
+    file.write(kMagic.data(), kMagic.size());
+    file.write(reinterpret_cast<const char*>(&length), sizeof(length));
+    file.write(reinterpret_cast<const char*>(&sum), sizeof(sum));
+    file.write(blob.data(), static_cast<std::streamsize>(size));
+    file.close();
+    if (!file) error = std::make_error_code(std::errc::io_error);
+  }
+  if (!error) fs::rename(temporary, file_, error);
+  if (error) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    return Error{ErrorCode::kIo, fmt::format("could not write the pipeline cache {}: {}",
+                                             file_.string(), error.message())};
+  }
+  changed_ = false;
+  return {};
+}
+
+}  // namespace caldera

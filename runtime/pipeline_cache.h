@@ -1,0 +1,64 @@
+// Pipelines by (shader, specialization constants), made once a device, and the driver's own cache
+// of them on disk.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "runtime/physical_device.h"
+#include "runtime/reflection.h"
+#include "runtime/shader.h"
+#include "runtime/vulkan.h"
+
+namespace caldera {
+
+struct Pipeline {
+  VkPipeline handle = VK_NULL_HANDLE;
+  VkPipelineLayout layout = VK_NULL_HANDLE;
+  VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
+  const ShaderReflection* reflection = nullptr;
+};
+
+struct PipelineKey {
+  ShaderId shader{};
+  std::vector<uint32_t> constants;      // By constant_id.
+  uint32_t required_subgroup_size = 0;  // 0: the driver's choice.
+  friend auto operator<=>(const PipelineKey&, const PipelineKey&) = default;
+};
+
+// Thread-safe. Pipelines live as long as the cache.
+class PipelineCache {
+ public:
+  // An empty `folder` keeps nothing on disk. A cache file of another driver, or a damaged one, is
+  // passed over.
+  PipelineCache(VkDevice device, const VolkDeviceTable& vk, const PhysicalDevice& physical,
+                std::filesystem::path folder);
+  ~PipelineCache();
+
+  Result<const Pipeline*> get(const PipelineKey& key);
+  Status save();
+
+ private:
+  struct Layout {
+    ShaderReflection reflection;
+    VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
+    VkPipelineLayout pipeline_layout = VK_NULL_HANDLE;
+    VkShaderModule module = VK_NULL_HANDLE;
+  };
+  Result<const Layout*> get_layout(ShaderId shader);
+  Status make_layout(ShaderId shader, Layout& layout);
+
+  VkDevice device_;
+  const VolkDeviceTable& vk_;
+  std::filesystem::path file_;
+  VkPipelineCache cache_ = VK_NULL_HANDLE;
+  std::mutex mutex_;
+  std::map<ShaderId, std::unique_ptr<Layout>> layouts_;
+  std::map<PipelineKey, std::unique_ptr<Pipeline>> pipelines_;
+  bool changed_ = false;
+};
+
+}  // namespace caldera

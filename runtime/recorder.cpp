@@ -1,0 +1,237 @@
+// Recording, with barriers where hazards are.
+#include "runtime/recorder.h"
+
+#include <fmt/format.h>
+
+namespace caldera {
+
+namespace {
+
+constexpr uint32_t kSetsPerPool = 128;
+constexpr uint32_t kMaxBindings = 8;  // Of any shader; what a pool is sized by.
+
+constexpr VkPipelineStageFlags kDeviceStages =
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kDeviceWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags kDeviceReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+
+uint64_t buffer_id(const Buffer& buffer) {
+  return reinterpret_cast<uint64_t>(buffer.handle());  // NOLINT: a handle is a number.
+}
+
+Access access(const Buffer& buffer, uint64_t offset, uint64_t size, bool write) {
+  return {buffer_id(buffer), offset, offset + size, write};
+}
+
+}  // namespace
+
+CommandList::~CommandList() {
+  if (!device_) return;
+  const auto& vk = device_->vk();
+  for (const VkBufferView view : views_) vk.vkDestroyBufferView(device_->handle(), view, nullptr);
+  for (const VkDescriptorPool pool : descriptor_pools_) {
+    vk.vkDestroyDescriptorPool(device_->handle(), pool, nullptr);
+  }
+  if (fence_) vk.vkDestroyFence(device_->handle(), fence_, nullptr);
+  if (pool_) vk.vkDestroyCommandPool(device_->handle(), pool_, nullptr);
+}
+
+void CommandList::swap(CommandList& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(pool_, other.pool_);
+  std::swap(commands_, other.commands_);
+  std::swap(descriptor_pools_, other.descriptor_pools_);
+  std::swap(views_, other.views_);
+  std::swap(fence_, other.fence_);
+  std::swap(dispatches_, other.dispatches_);
+  std::swap(barriers_, other.barriers_);
+}
+
+Status CommandList::run() {
+  CALDERA_TRY(device_->submit(commands_, fence_));
+  return device_->wait(fence_);
+}
+
+Result<Recorder> Recorder::create(const std::shared_ptr<DeviceImpl>& device) {
+  Recorder recorder;
+  CommandList& list = recorder.list_;
+  list.device_ = device;
+  const auto& vk = device->vk();
+  const VkCommandPoolCreateInfo pool{.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                     .queueFamilyIndex = device->queue_family()};
+  const VkFenceCreateInfo fence{.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+  VkResult result = vk.vkCreateCommandPool(device->handle(), &pool, nullptr, &list.pool_);
+  if (result == VK_SUCCESS) {
+    result = vk.vkCreateFence(device->handle(), &fence, nullptr, &list.fence_);
+  }
+  if (result != VK_SUCCESS) return vk_error(result, "could not prepare to record commands");
+  CALDERA_TRY(recorder.begin_commands());
+  return recorder;
+}
+
+Status Recorder::begin_commands() {
+  const auto& vk = list_.device_->vk();
+  const VkCommandBufferAllocateInfo allocate{
+      .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+      .commandPool = list_.pool_,
+      .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+      .commandBufferCount = 1};
+  VkCommandBuffer commands = VK_NULL_HANDLE;
+  VkResult result = vk.vkAllocateCommandBuffers(list_.device_->handle(), &allocate, &commands);
+  const VkCommandBufferBeginInfo begin{.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                       .pInheritanceInfo = nullptr};
+  if (result == VK_SUCCESS) result = vk.vkBeginCommandBuffer(commands, &begin);
+  if (result != VK_SUCCESS) return vk_error(result, "could not record commands");
+  list_.commands_.push_back(commands);
+  return {};
+}
+
+Status Recorder::split() {
+  const VkResult result = list_.device_->vk().vkEndCommandBuffer(list_.commands_.back());
+  if (result != VK_SUCCESS) return vk_error(result, "could not record commands");
+  return begin_commands();
+}
+
+// Barriers reach across command buffers of one queue, so hazards pending at a split stay pending.
+void Recorder::order(std::span<const Access> accesses) {
+  if (hazards_.needs_barrier(accesses)) {
+    const VkMemoryBarrier barrier{.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                  .srcAccessMask = kDeviceWrites,
+                                  .dstAccessMask = kDeviceReads | kDeviceWrites};
+    list_.device_->vk().vkCmdPipelineBarrier(list_.commands_.back(), kDeviceStages, kDeviceStages,
+                                             0, 1, &barrier, 0, nullptr, 0, nullptr);
+    hazards_.clear();
+    ++list_.barriers_;
+  }
+  hazards_.add(accesses);
+}
+
+Result<VkBufferView> Recorder::make_view(const BufferRange& range) {
+  const VkBufferViewCreateInfo info{.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                    .buffer = range.buffer->handle(),
+                                    .format = VK_FORMAT_R32G32B32A32_SFLOAT,
+                                    .offset = range.offset,
+                                    .range = range.size};
+  VkBufferView view = VK_NULL_HANDLE;
+  const VkResult result =
+      list_.device_->vk().vkCreateBufferView(list_.device_->handle(), &info, nullptr, &view);
+  if (result != VK_SUCCESS) return vk_error(result, "could not view a buffer");
+  list_.views_.push_back(view);
+  return view;
+}
+
+Result<VkDescriptorSet> Recorder::make_set(const DispatchCommand& command) {
+  DeviceImpl& device = *list_.device_;
+  if (sets_left_ == 0) {
+    const std::array sizes = {
+        VkDescriptorPoolSize{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kSetsPerPool * kMaxBindings},
+        VkDescriptorPoolSize{VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER, kSetsPerPool * kMaxBindings}};
+    const VkDescriptorPoolCreateInfo info{.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                          .maxSets = kSetsPerPool,
+                                          .poolSizeCount = sizes.size(),
+                                          .pPoolSizes = sizes.data()};
+    VkDescriptorPool pool = VK_NULL_HANDLE;
+    const VkResult result =
+        device.vk().vkCreateDescriptorPool(device.handle(), &info, nullptr, &pool);
+    if (result != VK_SUCCESS) return vk_error(result, "could not make descriptors");
+    list_.descriptor_pools_.push_back(pool);
+    sets_left_ = kSetsPerPool;
+  }
+  const VkDescriptorSetAllocateInfo allocate{
+      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+      .descriptorPool = list_.descriptor_pools_.back(),
+      .descriptorSetCount = 1,
+      .pSetLayouts = &command.pipeline->set_layout};
+  VkDescriptorSet set = VK_NULL_HANDLE;
+  const VkResult result = device.vk().vkAllocateDescriptorSets(device.handle(), &allocate, &set);
+  if (result != VK_SUCCESS) return vk_error(result, "could not make descriptors");
+  --sets_left_;
+
+  const auto& reflected = command.pipeline->reflection->bindings;
+  std::array<VkDescriptorBufferInfo, kMaxBindings> buffers{};
+  std::array<VkBufferView, kMaxBindings> views{};
+  std::array<VkWriteDescriptorSet, kMaxBindings> writes{};
+  for (uint32_t i = 0; i < reflected.size(); ++i) {
+    const BufferRange& range = command.bindings[i];
+    const bool is_view = reflected[i].type == BindingType::kStorageTexelBuffer;
+    if (is_view) {
+      CALDERA_TRY_ASSIGN(views[i], make_view(range));
+    } else {
+      buffers[i] = {range.buffer->handle(), range.offset, range.size};
+    }
+    writes[i] = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                 .dstSet = set,
+                 .dstBinding = i,
+                 .dstArrayElement = 0,
+                 .descriptorCount = 1,
+                 .descriptorType = is_view ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER
+                                           : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                 .pImageInfo = nullptr,
+                 .pBufferInfo = is_view ? nullptr : &buffers[i],
+                 .pTexelBufferView = is_view ? &views[i] : nullptr};
+  }
+  device.vk().vkUpdateDescriptorSets(device.handle(), static_cast<uint32_t>(reflected.size()),
+                                     writes.data(), 0, nullptr);
+  return set;
+}
+
+Status Recorder::dispatch(const DispatchCommand& command) {
+  const ShaderReflection& reflection = *command.pipeline->reflection;
+  assert(command.bindings.size() == reflection.bindings.size());
+  assert(reflection.bindings.size() <= kMaxBindings);
+  assert(command.push_constants.size() == reflection.push_constant_bytes);
+
+  accesses_.clear();
+  for (size_t i = 0; i < reflection.bindings.size(); ++i) {
+    const BufferRange& range = command.bindings[i];
+    accesses_.push_back(
+        access(*range.buffer, range.offset, range.size, reflection.bindings[i].writes));
+  }
+  order(accesses_);
+
+  CALDERA_TRY_ASSIGN(const VkDescriptorSet set, make_set(command));
+  const auto& vk = list_.device_->vk();
+  const VkCommandBuffer commands = list_.commands_.back();
+  vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, command.pipeline->handle);
+  vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, command.pipeline->layout, 0,
+                             1, &set, 0, nullptr);
+  if (!command.push_constants.empty()) {
+    vk.vkCmdPushConstants(commands, command.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                          static_cast<uint32_t>(command.push_constants.size()),
+                          command.push_constants.data());
+  }
+  vk.vkCmdDispatch(commands, command.workgroups[0], command.workgroups[1], command.workgroups[2]);
+  ++list_.dispatches_;
+  return {};
+}
+
+void Recorder::copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
+                    uint64_t size) {
+  const std::array accesses = {access(from, from_offset, size, false),
+                               access(to, to_offset, size, true)};
+  order(accesses);
+  const VkBufferCopy region{.srcOffset = from_offset, .dstOffset = to_offset, .size = size};
+  list_.device_->vk().vkCmdCopyBuffer(list_.commands_.back(), from.handle(), to.handle(), 1,
+                                      &region);
+}
+
+void Recorder::fill(const Buffer& buffer, uint32_t word) {
+  const std::array accesses = {access(buffer, 0, buffer.size(), true)};
+  order(accesses);
+  list_.device_->vk().vkCmdFillBuffer(list_.commands_.back(), buffer.handle(), 0, VK_WHOLE_SIZE,
+                                      word);
+}
+
+Result<CommandList> Recorder::finish() && {
+  const auto& vk = list_.device_->vk();
+  const VkMemoryBarrier barrier{.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                .srcAccessMask = kDeviceWrites,
+                                .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+  vk.vkCmdPipelineBarrier(list_.commands_.back(), kDeviceStages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                          &barrier, 0, nullptr, 0, nullptr);
+  const VkResult result = vk.vkEndCommandBuffer(list_.commands_.back());
+  if (result != VK_SUCCESS) return vk_error(result, "could not record commands");
+  return std::move(list_);
+}
+
+}  // namespace caldera

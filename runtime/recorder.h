@@ -1,0 +1,89 @@
+// Records dispatches into command buffers that are kept and submitted again and again. The only
+// place that emits barriers.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/buffer.h"
+#include "runtime/device_impl.h"
+#include "runtime/hazard_tracker.h"
+
+namespace caldera {
+
+struct BufferRange {
+  const Buffer* buffer = nullptr;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
+struct DispatchCommand {
+  const Pipeline* pipeline = nullptr;
+  std::span<const BufferRange> bindings;  // By binding number.
+  std::span<const std::byte> push_constants;
+  std::array<uint32_t, 3> workgroups{1, 1, 1};
+};
+
+// What a Recorder made: command buffers with all that they refer to but buffers and pipelines,
+// which must outlive it. Submitted by one thread at a time.
+class CommandList {
+ public:
+  CommandList() = default;
+  CommandList(CommandList&& other) noexcept { swap(other); }
+  CommandList& operator=(CommandList&& other) noexcept {
+    CommandList(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~CommandList();
+
+  // Submits and waits for the end.
+  Status run();
+
+  uint32_t dispatches() const { return dispatches_; }
+  uint32_t barriers() const { return barriers_; }
+  uint32_t submits() const { return static_cast<uint32_t>(commands_.size()); }
+
+ private:
+  friend class Recorder;
+  void swap(CommandList& other) noexcept;
+
+  std::shared_ptr<DeviceImpl> device_;
+  VkCommandPool pool_ = VK_NULL_HANDLE;
+  std::vector<VkCommandBuffer> commands_;
+  std::vector<VkDescriptorPool> descriptor_pools_;
+  std::vector<VkBufferView> views_;
+  VkFence fence_ = VK_NULL_HANDLE;
+  uint32_t dispatches_ = 0;
+  uint32_t barriers_ = 0;
+};
+
+class Recorder {
+ public:
+  static Result<Recorder> create(const std::shared_ptr<DeviceImpl>& device);
+
+  Status dispatch(const DispatchCommand& command);
+  void copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
+            uint64_t size);
+  void fill(const Buffer& buffer, uint32_t word);
+  // What follows goes into another command buffer, so that a device gets work in portions.
+  Status split();
+  // Makes all writes visible to the host.
+  Result<CommandList> finish() &&;
+
+ private:
+  Recorder() = default;
+  Status begin_commands();
+  Result<VkDescriptorSet> make_set(const DispatchCommand& command);
+  Result<VkBufferView> make_view(const BufferRange& range);
+  void order(std::span<const Access> accesses);
+
+  CommandList list_;
+  HazardTracker hazards_;
+  std::vector<Access> accesses_;  // Of the dispatch being recorded.
+  uint32_t sets_left_ = 0;        // In the newest descriptor pool.
+};
+
+}  // namespace caldera

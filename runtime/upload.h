@@ -1,0 +1,21 @@
+// Host bytes into device memory: written in place where the host sees that memory, else through
+// a staging buffer in portions.
+#pragma once
+
+#include <functional>
+
+#include "runtime/buffer.h"
+
+namespace caldera {
+
+struct UploadItem {
+  uint64_t offset = 0;  // In the buffer.
+  uint64_t size = 0;
+  // Writes all `size` bytes of the item.
+  std::function<void(std::span<std::byte>)> write;
+};
+
+Status upload(const std::shared_ptr<DeviceImpl>& device, const Buffer& buffer,
+              std::span<const UploadItem> items);
+
+}  // namespace caldera

@@ -1,0 +1,34 @@
+// y = activation(y + bias + residual), four channels at a time. Channels past the last are zero in
+// memory always, so that other kernels may read whole vectors: zero_tail sees to it where an
+// activation does not map zero to zero.
+#include "epilogue.h"
+
+vec4 activate(vec4 y, uint activation) {
+  switch (activation) {
+    case 1: return max(y, vec4(0));
+    case 2: return clamp(y, vec4(0), vec4(6));
+    case 3: return 1.0 / (1.0 + exp(-y));
+    case 4: return y / (1.0 + exp(-y));
+    case 5: return y * (clamp(y + 3.0, vec4(0), vec4(6)) / 6.0);
+    default: return y;
+  }
+}
+
+// `block`: index of the vector of four channels.
+vec4 zero_tail(vec4 y, uint block, uint channels) {
+  uvec4 c = block * 4 + uvec4(0, 1, 2, 3);
+  return mix(vec4(0), y, lessThan(c, uvec4(channels)));
+}
+
+#ifdef EPILOGUE_BINDINGS
+layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { vec4 bias[]; };
+layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer { vec4 residual[]; };
+
+// `index`: of the vector in the output, and so in the residual.
+vec4 apply_epilogue(vec4 y, uint epilogue, uint block, uint channels, uint index) {
+  if ((epilogue & kEpilogueBias) != 0) y += bias[block];
+  if ((epilogue & kEpilogueResidual) != 0) y += residual[index];
+  y = activate(y, epilogue & kEpilogueActivationMask);
+  return zero_tail(y, block, channels);
+}
+#endif

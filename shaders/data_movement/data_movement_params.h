@@ -1,0 +1,47 @@
+// Push constants of pad, subsample, concat and flatten, and of the layout changes.
+#ifndef CALDERA_SHADERS_DATA_MOVEMENT_PARAMS_H
+#define CALDERA_SHADERS_DATA_MOVEMENT_PARAMS_H
+
+#include "../common/types.h"
+
+CALDERA_PARAMS_BEGIN
+
+// y[n, h, w, c] = x[n, (h - top) * stride_h, (w - left) * stride_w, c - before] where that lies
+// within x, else zero.
+struct ResampleParams {
+  uint pixels;  // Output pixels: images * out_h * out_w.
+  uint in_h;
+  uint in_w;
+  uint in_c;
+  uint in_c4;
+  uint out_h;
+  uint out_w;
+  uint out_c4;
+  uint top;
+  uint left;
+  uint channels_before;
+  uint stride_h;
+  uint stride_w;
+};
+
+// Puts one input's channels into the output at `first`; the last input also zeroes the tail.
+struct ConcatParams {
+  uint pixels;
+  uint in_c;
+  uint in_c4;
+  uint out_c4;
+  uint first;
+  uint width;  // Channels that this dispatch writes: in_c, and the tail for the last input.
+};
+
+// Between NHWC with channels padded to four and dense NCHW.
+struct LayoutParams {
+  uint images;
+  uint channels;
+  uint c4;
+  uint pixels;  // Of one image.
+};
+
+CALDERA_PARAMS_END
+
+#endif

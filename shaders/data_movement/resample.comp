@@ -1,0 +1,31 @@
+#version 450
+// Padding and subsampling: four channels of one output pixel an invocation.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "../common/grid.glsl"
+#include "data_movement_params.h"
+
+layout(push_constant) uniform Push { ResampleParams p; };
+
+layout(std430, binding = 0) readonly buffer Input { float x[]; };
+layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };
+
+void main() {
+  uint index = invocation_index();
+  uint pixel = index / p.out_c4;
+  uint block = index - pixel * p.out_c4;
+  if (pixel >= p.pixels) return;
+  uint row = pixel / p.out_w;
+  uint w = (pixel - row * p.out_w - p.left) * p.stride_w;  // Wraps in the padding.
+  uint image = row / p.out_h;
+  uint h = (row - image * p.out_h - p.top) * p.stride_h;
+  vec4 v = vec4(0);
+  if (h < p.in_h && w < p.in_w) {
+    uint from = ((image * p.in_h + h) * p.in_w + w) * p.in_c4 * 4;
+    [[unroll]] for (uint k = 0; k < 4; ++k) {
+      uint c = block * 4 + k - p.channels_before;
+      if (c < p.in_c) v[k] = x[from + c];
+    }
+  }
+  y[index] = v;
+}

@@ -1,0 +1,45 @@
+#version 450
+// A register tile of 4 outputs x 4 images an invocation, as conv2d_tile's: with a batch, weights
+// are read once for four images.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "../common/grid.glsl"
+#include "linear_params.h"
+
+layout(push_constant) uniform Push { LinearParams p; };
+
+layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };        // [image][in4]
+layout(std430, binding = 1) readonly buffer Weight { vec4 weight[]; };  // [blocks * 4][in4]
+layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };
+
+#define EPILOGUE_BINDINGS 3
+#include "../common/epilogue.glsl"
+
+const uint kImages = 4;
+
+void main() {
+  uint index = invocation_index();
+  uint first = index / p.blocks * kImages;
+  uint local_block = index % p.blocks;
+  if (first >= p.images) return;
+  uint from[kImages];
+  [[unroll]] for (uint j = 0; j < kImages; ++j) from[j] = min(first + j, p.images - 1) * p.in4;
+  uint w = local_block * 4 * p.in4;
+  vec4 sum[kImages] = vec4[](vec4(0), vec4(0), vec4(0), vec4(0));
+  for (uint i = 0; i < p.in4; ++i) {
+    vec4 w0 = weight[w + i];
+    vec4 w1 = weight[w + p.in4 + i];
+    vec4 w2 = weight[w + 2 * p.in4 + i];
+    vec4 w3 = weight[w + 3 * p.in4 + i];
+    [[unroll]] for (uint j = 0; j < kImages; ++j) {
+      vec4 v = x[from[j] + i];
+      sum[j] += vec4(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
+    }
+  }
+  uint block = p.first_block + local_block;
+  [[unroll]] for (uint j = 0; j < kImages; ++j) {
+    if (first + j >= p.images) break;
+    uint to = (first + j) * p.out4 + block;
+    y[to] = apply_epilogue(sum[j], p.epilogue, block, p.out_c, to);
+  }
+}
