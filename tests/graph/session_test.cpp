@@ -1,0 +1,258 @@
+// A session as a whole: right results through branches and reused memory, fused or not; forks on
+// threads; and what it refuses.
+#include "caldera/session.h"
+
+#include <array>
+#include <limits>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "caldera/reference.h"
+
+#include "graph/test_hooks.h"
+#include "tests/graph/random_operands.h"
+#include "tests/graph/small_net.h"
+#include "tests/support/device.h"
+
+namespace caldera::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using Floats = std::vector<float>;
+
+constexpr double kTolerance = 1e-5;  // Relative L2.
+
+Floats reference_output(const Graph& graph, const Weights& weights,
+                        const std::vector<Floats>& inputs) {
+  return run_reference(graph, weights, inputs).value()[graph.outputs[0]];
+}
+
+Floats run(Session& session, const Floats& input, size_t output_size) {
+  Floats output(output_size, std::numeric_limits<float>::quiet_NaN());
+  const Status done = session.run(input, output);
+  EXPECT_TRUE(done.ok()) << done.error().message;
+  return output;
+}
+
+class SmallNet : public testing::TestWithParam<std::tuple<bool, int64_t>> {
+ protected:
+  bool fuse() const { return std::get<0>(GetParam()); }
+  const Graph graph = small_net(std::get<1>(GetParam()));
+  const Weights weights = random_weights(graph);
+  const std::vector<Floats> inputs = random_inputs(graph);
+};
+
+TEST_P(SmallNet, GivesTheReferencesLogits) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Floats expected = reference_output(graph, weights, inputs);
+  auto session = Session::create(device, graph, weights, {.fuse = fuse()});
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  for (int i = 0; i < 3; ++i) {
+    poison_memory(*session);
+    EXPECT_LE(relative_l2(run(*session, inputs[0], expected.size()), expected), kTolerance);
+  }
+}
+
+TEST_P(SmallNet, KeepsEveryActivationToBeRead) {
+  CALDERA_REQUIRE_DEVICE(device);
+  auto session =
+      Session::create(device, graph, weights, {.fuse = fuse(), .keep_activations = true});
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  run(*session, inputs[0], reference_output(graph, weights, inputs).size());
+  // The session's own graph, after the passes.
+  const Graph& ran = session->graph();
+  const auto expected = run_reference(ran, session->weights(), inputs);
+  ASSERT_TRUE(expected.ok()) << expected.error().message;
+  for (const Node& node : ran.nodes) {
+    const auto values = session->read(node.output);
+    ASSERT_TRUE(values.ok()) << node.name << ": " << values.error().message;
+    ASSERT_EQ(values->size(), (*expected)[node.output].size()) << node.name;
+    EXPECT_LE(relative_l2(*values, (*expected)[node.output]), kTolerance) << node.name;
+  }
+}
+
+TEST_P(SmallNet, ReusesActivationMemory) {
+  CALDERA_REQUIRE_DEVICE(device);
+  auto session = Session::create(device, graph, weights, {.fuse = fuse()});
+  auto keeping =
+      Session::create(device, graph, weights, {.fuse = fuse(), .keep_activations = true});
+  ASSERT_TRUE(session.ok() && keeping.ok());
+  const SessionStats stats = session->stats();
+  EXPECT_GT(stats.arena_lower_bound, 0u);
+  EXPECT_GE(stats.arena_bytes, stats.arena_lower_bound);
+  EXPECT_LT(stats.arena_bytes, keeping->stats().arena_bytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(FusedAndNot, SmallNet,
+                         testing::Combine(testing::Bool(), testing::Values(1, 2, 5)),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param) ? "fused" : "unfused") +
+                                  "_batch" + std::to_string(std::get<1>(test.param));
+                         });
+
+TEST(Session, DispatchesLessWhenFused) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  const auto fused = Session::create(device, graph, random_weights(graph), {});
+  const auto unfused = Session::create(device, graph, random_weights(graph), {.fuse = false});
+  ASSERT_TRUE(fused.ok() && unfused.ok());
+  EXPECT_LT(fused->stats().dispatches, unfused->stats().dispatches);
+}
+
+TEST(Session, NamesAKernelForEachNode) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  const auto session = Session::create(device, graph, random_weights(graph));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const std::vector<std::string> known = kernel_names();
+  const std::vector<std::string> kernels = session->kernels();
+  ASSERT_EQ(kernels.size(), session->graph().nodes.size());
+  for (const std::string& kernel : kernels) {
+    if (!kernel.empty()) {
+      EXPECT_THAT(known, testing::Contains(kernel));
+    }
+  }
+}
+
+TEST(Session, TakesSeveralInputsAndGivesSeveralOutputs) {
+  CALDERA_REQUIRE_DEVICE(device);
+  GraphBuilder b;
+  const ValueId x = b.input("x", {2, 3, 5, 7});
+  const ValueId y = b.input("y", {2, 4, 5, 7});
+  const ValueId conv = b.conv2d("conv", b.concat("join", {x, y}), 6, {3, 3}, {});
+  const ValueId relu = b.relu("relu", conv);
+  b.output(conv);  // An output that others read on.
+  b.output(b.flatten("flatten", b.adaptive_avg_pool2d("pool", relu, {{1, 1}})));
+  const Graph graph = std::move(b).finish().value();
+  const Weights weights = random_weights(graph);
+  const std::vector<Floats> inputs = random_inputs(graph);
+  const auto expected = run_reference(graph, weights, inputs).value();
+
+  for (const bool fuse : {false, true}) {
+    auto session = Session::create(device, graph, weights, {.fuse = fuse});
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    poison_memory(*session);
+    Floats first(expected[graph.outputs[0]].size()), second(expected[graph.outputs[1]].size());
+    const std::array<std::span<const float>, 2> given{inputs[0], inputs[1]};
+    const std::array<std::span<float>, 2> results{first, second};
+    const Status done = session->run(given, results);
+    ASSERT_TRUE(done.ok()) << done.error().message;
+    EXPECT_LE(relative_l2(first, expected[graph.outputs[0]]), kTolerance);
+    EXPECT_LE(relative_l2(second, expected[graph.outputs[1]]), kTolerance);
+  }
+}
+
+TEST(Session, RemembersNothingOfEarlierRuns) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(2);
+  auto session = Session::create(device, graph, random_weights(graph));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const Floats a = random_inputs(graph, 3)[0], b = random_inputs(graph, 4)[0];
+  const Floats of_a = run(*session, a, 10), of_b = run(*session, b, 10);
+  EXPECT_NE(of_a, of_b);
+  EXPECT_EQ(run(*session, a, 10), of_a);
+  EXPECT_EQ(run(*session, b, 10), of_b);
+}
+
+TEST(Session, GivesTheSameBitsOnForksOfOtherThreads) {
+  CALDERA_REQUIRE_DEVICE(device);
+  constexpr uint32_t kInputs = 20;
+  const Graph graph = small_net(2);
+  auto session = Session::create(device, graph, random_weights(graph));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  std::vector<Floats> alone;
+  for (uint32_t i = 0; i < kInputs; ++i) {
+    alone.push_back(run(*session, random_inputs(graph, i)[0], 10));
+  }
+  auto one = session->fork(), two = session->fork();
+  ASSERT_TRUE(one.ok() && two.ok());
+  std::vector<Floats> of_one(kInputs), of_two(kInputs);
+  const auto run_all = [&](Session& fork, std::vector<Floats>& outputs, bool backwards) {
+    for (uint32_t i = 0; i < kInputs; ++i) {
+      const uint32_t at = backwards ? kInputs - 1 - i : i;
+      outputs[at] = run(fork, random_inputs(graph, at)[0], 10);
+    }
+  };
+  std::thread first([&] { run_all(*one, of_one, false); });
+  std::thread second([&] { run_all(*two, of_two, true); });
+  first.join();
+  second.join();
+  EXPECT_EQ(of_one, alone);
+  EXPECT_EQ(of_two, alone);
+}
+
+TEST(Session, MayBeOutlivedByItsForks) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  std::optional<Session> fork;
+  Floats expected;
+  const Floats input = random_inputs(graph)[0];
+  {
+    auto session = Session::create(device, graph, random_weights(graph));
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    expected = run(*session, input, 5);
+    auto forked = session->fork();
+    ASSERT_TRUE(forked.ok()) << forked.error().message;
+    fork = std::move(forked).value();
+  }
+  EXPECT_EQ(run(*fork, input, 5), expected);
+  EXPECT_EQ(fork->stats().weights_bytes, fork->fork().value().stats().weights_bytes);
+}
+
+TEST(SessionRefuses, AnUnknownKernel) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  const auto session =
+      Session::create(device, graph, random_weights(graph), {.kernels = {"conv2d_by_hand"}});
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.error().code, ErrorCode::kInvalidInput);
+  EXPECT_THAT(session.error().message, HasSubstr("conv2d_by_hand"));
+}
+
+TEST(SessionRefuses, MissingAndMisshapenWeightsByName) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  Weights weights = random_weights(graph);
+  weights.erase("fc1.bias");
+  const auto missing = Session::create(device, graph, weights);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_THAT(missing.error().message, HasSubstr("fc1.bias"));
+  weights["fc1.bias"] = Tensor::from_floats({3}, {1, 2, 3});
+  const auto misshapen = Session::create(device, graph, weights);
+  ASSERT_FALSE(misshapen.ok());
+  EXPECT_THAT(misshapen.error().message, HasSubstr("fc1.bias"));
+}
+
+TEST(SessionRefuses, SpansOfAnotherSizeAndStillRuns) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  auto session = Session::create(device, graph, random_weights(graph));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const Floats input = random_inputs(graph)[0];
+  const Floats short_input(input.begin(), input.end() - 1);
+  Floats output(5), short_output(4);
+  EXPECT_FALSE(session->run(short_input, output).ok());
+  EXPECT_FALSE(session->run(input, short_output).ok());
+  EXPECT_FALSE(session->run(std::span<const std::span<const float>>(), {}).ok());
+  EXPECT_TRUE(session->run(input, output).ok());
+}
+
+TEST(SessionRefuses, ToReadActivationsThatWereNotKept) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  auto session = Session::create(device, graph, random_weights(graph));
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  run(*session, random_inputs(graph)[0], 5);
+  const auto values = session->read(session->graph().nodes[0].output);
+  ASSERT_FALSE(values.ok());
+  EXPECT_THAT(values.error().message, HasSubstr("keep_activations"));
+}
+
+}  // namespace
+}  // namespace caldera::test
