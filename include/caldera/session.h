@@ -70,6 +70,7 @@ class Session {
   SessionStats stats() const;
 
  private:
+  friend struct SessionAccess;  // graph/test_hooks.h
   explicit Session(std::unique_ptr<SessionImpl> impl);
   std::unique_ptr<SessionImpl> impl_;
 };

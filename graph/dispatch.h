@@ -1,0 +1,97 @@
+// A dispatch before it is recorded: a shader, its constants, and bindings that name values rather
+// than memory. Plain data, so that planning and tests need no device.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "caldera/graph.h"
+
+#include "runtime/shader.h"
+
+namespace caldera {
+
+// How a parameter lies in device memory. Lengths are padded with zeros to whole vectors of four.
+enum class WeightLayout : uint8_t {
+  kVector,     // [C] -> [C4 * 4]
+  kOhwi,       // [O, I, KH, KW] -> [O4 * 4][KH][KW][I4 * 4]; a matrix [O, I] -> [O4 * 4][I4 * 4]
+  kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][C4 * 4]
+};
+
+// A parameter in one layout: uploaded once, however many dispatches read it.
+struct PackedWeight {
+  ValueId value = ValueId::kNone;
+  WeightLayout layout = WeightLayout::kVector;
+  uint64_t bytes = 0;
+  uint64_t offset = 0;  // In the weights buffer.
+};
+
+enum class BindingKind : uint8_t {
+  kActivation,  // `index` is a ValueId; in the arena.
+  kWeight,      // `index` is into Plan::weights.
+  kInput,       // `index` is into Graph::inputs; dense NCHW from the host.
+  kOutput,      // `index` is into Graph::outputs; dense NCHW for the host.
+};
+
+struct Binding {
+  BindingKind kind = BindingKind::kActivation;
+  uint32_t index = 0;
+  uint64_t offset = 0;  // Bytes from the start of the value.
+  uint64_t size = 0;
+};
+
+// The largest push-constant block that every device offers.
+constexpr size_t kMaxPushConstantBytes = 128;
+
+struct PushConstants {
+  std::array<std::byte, kMaxPushConstantBytes> bytes{};
+  uint32_t size = 0;
+
+  PushConstants() = default;
+  template <typename Params>
+  PushConstants(const Params& params) : size(sizeof(Params)) {  // NOLINT: implicit
+    static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= kMaxPushConstantBytes);
+    std::memcpy(bytes.data(), &params, sizeof(Params));
+  }
+};
+
+struct Dispatch {
+  NodeId node = NodeId::kNone;  // kNone for changes of layout at the edges.
+  ShaderId shader{};
+  std::vector<uint32_t> constants;  // Specialization constants by id; 0 is the workgroup size.
+  uint32_t required_subgroup_size = 0;
+  PushConstants push;
+  std::vector<Binding> bindings;  // By binding number.
+  std::array<uint32_t, 3> workgroups{1, 1, 1};
+  int64_t multiply_adds = 0;  // What a device's time is estimated by.
+};
+
+// Vectors of four that hold `channels`.
+constexpr uint32_t vectors(int64_t channels) {
+  return static_cast<uint32_t>((channels + 3) / 4);
+}
+
+// An activation's shape as the device has it: NHWC; [N, F] is an image of one pixel.
+struct ImageShape {
+  explicit ImageShape(const Shape& shape)
+      : n(shape[0]),
+        c(shape[1]),
+        h(shape.size() == 4 ? shape[2] : 1),
+        w(shape.size() == 4 ? shape[3] : 1) {}
+
+  int64_t n, c, h, w;
+
+  uint32_t c4() const { return vectors(c); }
+  int64_t pixels() const { return h * w; }
+  // Of one image, in the arena.
+  uint64_t image_bytes() const { return static_cast<uint64_t>(pixels()) * c4() * 16; }
+  uint64_t bytes() const { return static_cast<uint64_t>(n) * image_bytes(); }
+  // Of one image, dense.
+  uint64_t dense_image_bytes() const { return static_cast<uint64_t>(c * pixels()) * 4; }
+};
+
+}  // namespace caldera

@@ -1,0 +1,78 @@
+#include "graph/emitter.h"
+
+#include <algorithm>
+
+namespace caldera {
+
+uint64_t packed_bytes(const Shape& shape, WeightLayout layout) {
+  switch (layout) {
+    case WeightLayout::kVector:
+      return uint64_t{vectors(shape[0])} * 16;
+    case WeightLayout::kOhwi: {
+      const int64_t taps = shape.size() == 4 ? shape[2] * shape[3] : 1;
+      return uint64_t{vectors(shape[0])} * 4 * static_cast<uint64_t>(taps) * vectors(shape[1]) * 16;
+    }
+    case WeightLayout::kTapsFirst:
+      return uint64_t{vectors(shape[0])} * static_cast<uint64_t>(shape[2] * shape[3]) * 16;
+  }
+  return 0;
+}
+
+Binding Emitter::activation(ValueId value) const {
+  const uint64_t image = shape(value).image_bytes();
+  return {BindingKind::kActivation, static_cast<uint32_t>(value),
+          static_cast<uint64_t>(first_) * image, static_cast<uint64_t>(images_) * image};
+}
+
+Binding Emitter::weight(ValueId value, WeightLayout layout) {
+  const auto [at, is_new] =
+      weight_index_.emplace(std::pair(value, layout), static_cast<uint32_t>(weights_.size()));
+  if (is_new) {
+    weights_.push_back({value, layout, packed_bytes(graph_.value(value).shape, layout)});
+  }
+  return {BindingKind::kWeight, at->second, 0, weights_[at->second].bytes};
+}
+
+Binding Emitter::unused(ValueId weight_value) {
+  for (const auto& [key, index] : weight_index_) {
+    if (key.first == weight_value) return {BindingKind::kWeight, index, 0, 16};
+  }
+  return weight(weight_value, WeightLayout::kVector);
+}
+
+Binding Emitter::host_input(uint32_t index) const {
+  const uint64_t image = shape(graph_.inputs[index]).dense_image_bytes();
+  return {BindingKind::kInput, index, static_cast<uint64_t>(first_) * image,
+          static_cast<uint64_t>(images_) * image};
+}
+
+Binding Emitter::host_output(uint32_t index) const {
+  const uint64_t image = shape(graph_.outputs[index]).dense_image_bytes();
+  return {BindingKind::kOutput, index, static_cast<uint64_t>(first_) * image,
+          static_cast<uint64_t>(images_) * image};
+}
+
+uint32_t Emitter::workgroup_size() const {
+  return std::min(
+      {64u, capabilities_.max_workgroup_invocations, capabilities_.max_workgroup_size[0]});
+}
+
+Dispatch& Emitter::dispatch(NodeId node, ShaderId shader, const PushConstants& push,
+                            std::vector<Binding> bindings, uint64_t invocations,
+                            uint32_t workgroup_size) {
+  const uint64_t workgroups = (invocations + workgroup_size - 1) / workgroup_size;
+  const uint64_t widest = capabilities_.max_workgroup_count[0];
+  // Longer rows than a device allows are folded into y (shaders/common/grid.glsl).
+  const uint64_t rows = (workgroups + widest - 1) / widest;
+  const uint64_t columns = (workgroups + rows - 1) / rows;
+  Dispatch& made = dispatches_.emplace_back();
+  made.node = node;
+  made.shader = shader;
+  made.constants = {workgroup_size};
+  made.push = push;
+  made.bindings = std::move(bindings);
+  made.workgroups = {static_cast<uint32_t>(columns), static_cast<uint32_t>(rows), 1};
+  return made;
+}
+
+}  // namespace caldera

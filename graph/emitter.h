@@ -1,0 +1,66 @@
+// What a kernel variant writes its dispatches with. An emitter stands for a run of consecutive
+// images of the batch: where a whole tensor is more than one binding may span, a node is emitted
+// several times, each for some of the images.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "graph/dispatch.h"
+#include "runtime/capabilities.h"
+
+namespace caldera {
+
+class Emitter {
+ public:
+  Emitter(const Capabilities& capabilities, const Graph& graph, std::vector<Dispatch>& dispatches,
+          std::vector<PackedWeight>& weights)
+      : capabilities_(capabilities), graph_(graph), dispatches_(dispatches), weights_(weights) {}
+
+  void set_images(int64_t first, int64_t count) { first_ = first, images_ = count; }
+
+  const Capabilities& capabilities() const { return capabilities_; }
+  const Graph& graph() const { return graph_; }
+  // How many images this emitter stands for: the batch extent of all shapes to use.
+  uint32_t images() const { return static_cast<uint32_t>(images_); }
+  ImageShape shape(ValueId value) const { return ImageShape(graph_.value(value).shape); }
+
+  // These images of an activation.
+  Binding activation(ValueId value) const;
+  // A whole parameter.
+  Binding weight(ValueId value, WeightLayout layout);
+  // What to bind where a shader asks for a bias or residual that is not there, and reads none.
+  // Precondition: the node has a weight.
+  Binding unused(ValueId weight);
+  Binding host_input(uint32_t index) const;
+  Binding host_output(uint32_t index) const;
+
+  // A workgroup size that suits a kernel which has no wish of its own.
+  uint32_t workgroup_size() const;
+  // Appends a dispatch of `invocations`, in workgroups of `workgroup_size` (its constant 0).
+  Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,
+                     std::vector<Binding> bindings, uint64_t invocations, uint32_t workgroup_size);
+  Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,
+                     std::vector<Binding> bindings, uint64_t invocations) {
+    return dispatch(node, shader, push, std::move(bindings), invocations, workgroup_size());
+  }
+
+ private:
+  const Capabilities& capabilities_;
+  const Graph& graph_;
+  std::vector<Dispatch>& dispatches_;
+  std::vector<PackedWeight>& weights_;
+  std::map<std::pair<ValueId, WeightLayout>, uint32_t> weight_index_;
+  int64_t first_ = 0;
+  int64_t images_ = 0;
+};
+
+// Bytes of a parameter in a layout.
+uint64_t packed_bytes(const Shape& shape, WeightLayout layout);
+
+// The id of a node that stands in `graph`.
+inline NodeId id_of(const Graph& graph, const Node& node) {
+  return static_cast<NodeId>(&node - graph.nodes.data());
+}
+
+}  // namespace caldera

@@ -1,0 +1,109 @@
+// The ways to run pad, subsample, concat and flatten.
+#include "graph/emitter.h"
+#include "graph/kernel.h"
+#include "shaders/data_movement/data_movement_params.h"
+
+namespace caldera {
+
+namespace {
+
+shader::ResampleParams resample_params(const Emitter& emitter, const Node& node) {
+  const ImageShape in = emitter.shape(node.inputs[0]);
+  const ImageShape out = emitter.shape(node.output);
+  return {.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
+          .in_h = static_cast<uint32_t>(in.h),
+          .in_w = static_cast<uint32_t>(in.w),
+          .in_c = static_cast<uint32_t>(in.c),
+          .in_c4 = in.c4(),
+          .out_h = static_cast<uint32_t>(out.h),
+          .out_w = static_cast<uint32_t>(out.w),
+          .out_c4 = out.c4(),
+          .top = 0,
+          .left = 0,
+          .channels_before = 0,
+          .stride_h = 1,
+          .stride_w = 1};
+}
+
+void emit_resample(Emitter& emitter, const Node& node, const shader::ResampleParams& p) {
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::resample, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   uint64_t{p.pixels} * p.out_c4);
+}
+
+void emit_pad(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<PadAttrs>(node.attrs);
+  shader::ResampleParams p = resample_params(emitter, node);
+  p.top = static_cast<uint32_t>(attrs.top);
+  p.left = static_cast<uint32_t>(attrs.left);
+  p.channels_before = static_cast<uint32_t>(attrs.channels_before);
+  emit_resample(emitter, node, p);
+}
+
+void emit_subsample(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<SubsampleAttrs>(node.attrs);
+  shader::ResampleParams p = resample_params(emitter, node);
+  p.stride_h = static_cast<uint32_t>(attrs.stride.h);
+  p.stride_w = static_cast<uint32_t>(attrs.stride.w);
+  emit_resample(emitter, node, p);
+}
+
+void emit_concat(Emitter& emitter, const Node& node) {
+  const ImageShape out = emitter.shape(node.output);
+  uint32_t first = 0;
+  for (const ValueId input : node.inputs) {
+    const ImageShape in = emitter.shape(input);
+    const auto channels = static_cast<uint32_t>(in.c);
+    const bool last = &input == &node.inputs.back();
+    const shader::ConcatParams p{.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
+                                 .in_c = channels,
+                                 .in_c4 = in.c4(),
+                                 .out_c4 = out.c4(),
+                                 .first = first,
+                                 .width = last ? out.c4() * 4 - first : channels};
+    emitter.dispatch(id_of(emitter.graph(), node), ShaderId::concat, p,
+                     {emitter.activation(input), emitter.activation(node.output)},
+                     uint64_t{p.pixels} * p.width);
+    first += channels;
+  }
+}
+
+// Of one pixel, or of [N, F], there is nothing to move.
+bool flatten_is_view(const Capabilities&, const Graph& graph, const Node& node) {
+  return ImageShape(graph.value(node.inputs[0]).shape).pixels() == 1;
+}
+
+void emit_flatten(Emitter& emitter, const Node& node) {
+  const ImageShape in = emitter.shape(node.inputs[0]);
+  const ImageShape out = emitter.shape(node.output);
+  const shader::LayoutParams p{.images = emitter.images(),
+                               .channels = static_cast<uint32_t>(in.c),
+                               .c4 = in.c4(),
+                               .pixels = static_cast<uint32_t>(in.pixels())};
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::flatten, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   uint64_t{p.images} * out.c4());
+}
+
+constexpr KernelVariant kPad[] = {{"pad_vector", nullptr, emit_pad}};
+constexpr KernelVariant kSubsample[] = {{"subsample_vector", nullptr, emit_subsample}};
+constexpr KernelVariant kConcat[] = {{"concat_element", nullptr, emit_concat}};
+constexpr KernelVariant kFlatten[] = {{"flatten_view", flatten_is_view, nullptr},
+                                      {"flatten_vector", nullptr, emit_flatten}};
+
+}  // namespace
+
+std::span<const KernelVariant> pad_kernels() {
+  return kPad;
+}
+std::span<const KernelVariant> subsample_kernels() {
+  return kSubsample;
+}
+std::span<const KernelVariant> concat_kernels() {
+  return kConcat;
+}
+std::span<const KernelVariant> flatten_kernels() {
+  return kFlatten;
+}
+
+}  // namespace caldera

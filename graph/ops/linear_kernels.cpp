@@ -1,0 +1,59 @@
+// The ways to run linear.
+#include <algorithm>
+
+#include "graph/emitter.h"
+#include "graph/kernel.h"
+#include "graph/ops/epilogue.h"
+#include "shaders/linear/linear_params.h"
+
+namespace caldera {
+
+namespace {
+
+constexpr uint32_t kTileImages = 4;
+
+// A weight matrix may be more than one binding spans (VGG's first holds 411 MB), so a dispatch
+// takes as many rows as fit.
+void emit_tile(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<LinearAttrs>(node.attrs);
+  const ImageShape in = emitter.shape(node.inputs[0]);
+  const ImageShape out = emitter.shape(node.output);
+  const Binding weight = emitter.weight(node.inputs[1], WeightLayout::kOhwi);
+
+  const uint64_t block_bytes = uint64_t{in.c4()} * 4 * 16;  // Four rows of the matrix.
+  uint64_t most = emitter.capabilities().max_storage_buffer_range / block_bytes;
+  const uint64_t aligned = emitter.capabilities().storage_buffer_alignment;
+  if (most < out.c4()) {
+    while (most > 1 && most * block_bytes % aligned != 0) --most;
+  }
+  const auto step = static_cast<uint32_t>(std::clamp<uint64_t>(most, 1, out.c4()));
+  for (uint32_t first = 0; first < out.c4(); first += step) {
+    const uint32_t blocks = std::min(step, out.c4() - first);
+    const shader::LinearParams p{.images = emitter.images(),
+                                 .in4 = in.c4(),
+                                 .out4 = out.c4(),
+                                 .out_c = static_cast<uint32_t>(out.c),
+                                 .first_block = first,
+                                 .blocks = blocks,
+                                 .epilogue = epilogue_bits(attrs.epilogue, attrs.bias)};
+    Binding rows = weight;
+    rows.offset = first * block_bytes;
+    rows.size = blocks * block_bytes;
+    std::vector<Binding> bindings{emitter.activation(node.inputs[0]), rows,
+                                  emitter.activation(node.output)};
+    append_epilogue(emitter, node, 2, attrs.bias, attrs.epilogue, bindings);
+    const uint64_t image_tiles = (p.images + kTileImages - 1) / kTileImages;
+    emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_tile, p, std::move(bindings),
+                     image_tiles * blocks);
+  }
+}
+
+constexpr KernelVariant kVariants[] = {{"linear_tile", nullptr, emit_tile}};
+
+}  // namespace
+
+std::span<const KernelVariant> linear_kernels() {
+  return kVariants;
+}
+
+}  // namespace caldera

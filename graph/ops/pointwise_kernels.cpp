@@ -1,0 +1,68 @@
+// The ways to run activation, add, multiply and dropout.
+#include "graph/emitter.h"
+#include "graph/kernel.h"
+#include "shaders/pointwise/pointwise_params.h"
+
+namespace caldera {
+
+namespace {
+
+shader::PointwiseParams params(const Emitter& emitter, const Node& node, Activation activation) {
+  const ImageShape shape = emitter.shape(node.output);
+  const uint32_t image_vectors = static_cast<uint32_t>(shape.pixels()) * shape.c4();
+  return {.vectors = emitter.images() * image_vectors,
+          .image_vectors = image_vectors,
+          .c4 = shape.c4(),
+          .channels = static_cast<uint32_t>(shape.c),
+          .activation = static_cast<uint32_t>(activation),
+          .multiply = 0,
+          .broadcast = 0};
+}
+
+void emit_activation(Emitter& emitter, const Node& node) {
+  const auto p = params(emitter, node, std::get<ActivationAttrs>(node.attrs).activation);
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::activation, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   p.vectors);
+}
+
+void emit_binary(Emitter& emitter, const Node& node, Activation activation, bool multiply) {
+  shader::PointwiseParams p = params(emitter, node, activation);
+  const Graph& graph = emitter.graph();
+  p.multiply = multiply;
+  p.broadcast = graph.value(node.inputs[1]).shape != graph.value(node.inputs[0]).shape;
+  emitter.dispatch(id_of(graph, node), ShaderId::binary, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
+                    emitter.activation(node.output)},
+                   p.vectors);
+}
+
+void emit_add(Emitter& emitter, const Node& node) {
+  emit_binary(emitter, node, std::get<AddAttrs>(node.attrs).activation, false);
+}
+
+void emit_multiply(Emitter& emitter, const Node& node) {
+  emit_binary(emitter, node, std::get<MultiplyAttrs>(node.attrs).activation, true);
+}
+
+constexpr KernelVariant kActivation[] = {{"activation_vector", nullptr, emit_activation}};
+constexpr KernelVariant kAdd[] = {{"add_vector", nullptr, emit_add}};
+constexpr KernelVariant kMultiply[] = {{"multiply_vector", nullptr, emit_multiply}};
+constexpr KernelVariant kDropout[] = {{"dropout_view", nullptr, nullptr}};
+
+}  // namespace
+
+std::span<const KernelVariant> activation_kernels() {
+  return kActivation;
+}
+std::span<const KernelVariant> add_kernels() {
+  return kAdd;
+}
+std::span<const KernelVariant> multiply_kernels() {
+  return kMultiply;
+}
+std::span<const KernelVariant> dropout_kernels() {
+  return kDropout;
+}
+
+}  // namespace caldera

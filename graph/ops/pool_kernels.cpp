@@ -1,0 +1,78 @@
+// The ways to run the pools.
+#include "graph/emitter.h"
+#include "graph/kernel.h"
+#include "shaders/pool/pool_params.h"
+
+namespace caldera {
+
+namespace {
+
+shader::PoolParams params(const Emitter& emitter, const Node& node) {
+  const ImageShape in = emitter.shape(node.inputs[0]);
+  const ImageShape out = emitter.shape(node.output);
+  return {.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
+          .channels = static_cast<uint32_t>(out.c),
+          .c4 = out.c4(),
+          .in_h = static_cast<uint32_t>(in.h),
+          .in_w = static_cast<uint32_t>(in.w),
+          .out_h = static_cast<uint32_t>(out.h),
+          .out_w = static_cast<uint32_t>(out.w),
+          .dilation_h = 1,
+          .dilation_w = 1};
+}
+
+template <typename PoolAttrs>
+void set_window(const PoolAttrs& attrs, shader::PoolParams& p) {
+  p.kernel_h = static_cast<uint32_t>(attrs.kernel.h);
+  p.kernel_w = static_cast<uint32_t>(attrs.kernel.w);
+  p.stride_h = static_cast<uint32_t>(attrs.stride.h);
+  p.stride_w = static_cast<uint32_t>(attrs.stride.w);
+  p.pad_h = static_cast<uint32_t>(attrs.padding.h);
+  p.pad_w = static_cast<uint32_t>(attrs.padding.w);
+}
+
+void emit(Emitter& emitter, const Node& node, ShaderId shader, const shader::PoolParams& p) {
+  emitter.dispatch(id_of(emitter.graph(), node), shader, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   uint64_t{p.pixels} * p.c4);
+}
+
+void emit_max(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<MaxPool2dAttrs>(node.attrs);
+  shader::PoolParams p = params(emitter, node);
+  set_window(attrs, p);
+  p.dilation_h = static_cast<uint32_t>(attrs.dilation.h);
+  p.dilation_w = static_cast<uint32_t>(attrs.dilation.w);
+  emit(emitter, node, ShaderId::max_pool2d, p);
+}
+
+void emit_avg(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<AvgPool2dAttrs>(node.attrs);
+  shader::PoolParams p = params(emitter, node);
+  set_window(attrs, p);
+  p.count_include_pad = attrs.count_include_pad;
+  emit(emitter, node, ShaderId::avg_pool2d, p);
+}
+
+void emit_adaptive_avg(Emitter& emitter, const Node& node) {
+  emit(emitter, node, ShaderId::adaptive_avg_pool2d, params(emitter, node));
+}
+
+constexpr KernelVariant kMax[] = {{"max_pool2d_vector", nullptr, emit_max}};
+constexpr KernelVariant kAvg[] = {{"avg_pool2d_vector", nullptr, emit_avg}};
+constexpr KernelVariant kAdaptiveAvg[] = {
+    {"adaptive_avg_pool2d_vector", nullptr, emit_adaptive_avg}};
+
+}  // namespace
+
+std::span<const KernelVariant> max_pool2d_kernels() {
+  return kMax;
+}
+std::span<const KernelVariant> avg_pool2d_kernels() {
+  return kAvg;
+}
+std::span<const KernelVariant> adaptive_avg_pool2d_kernels() {
+  return kAdaptiveAvg;
+}
+
+}  // namespace caldera
