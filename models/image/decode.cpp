@@ -50,10 +50,9 @@ std::vector<uint8_t> with_adobe_cmyk(std::span<const uint8_t> bytes) {
 
 // Single allocations of the decoder: two bytes a coefficient or four channels of two, of an image
 // padded to whole blocks; and PNG's inflated data, whose buffer grows by doubling.
-size_t allocation_limit(const stb::Size& size, size_t file_bytes) {
-  const size_t padded =
-      (static_cast<size_t>(size.width) + 32) * (static_cast<size_t>(size.height) + 32);
-  return 16 * padded + 2 * file_bytes + (size_t{1} << 20);
+size_t allocation_limit(int64_t width, int64_t height, size_t file_bytes) {
+  return 16 * static_cast<size_t>((width + 32) * (height + 32)) + 2 * file_bytes +
+         (size_t{1} << 20);
 }
 
 Result<Image> decode(std::span<const uint8_t> bytes, std::string_view name) {
@@ -63,43 +62,38 @@ Result<Image> decode(std::span<const uint8_t> bytes, std::string_view name) {
     return invalid(name, fmt::format("this is {}; a JPEG, PNG or BMP file is wanted", kind));
   }
   if (bytes.size() > kMaxFileBytes) return invalid(name, "the file is over 1 GiB");
-  const image_format::Check check = image_format::check(bytes, format);
-  if (!check.problem.empty()) {
-    return invalid(name,
-                   fmt::format("damaged {} ({}); get a whole copy of it", kind, check.problem));
+  const auto [problem, width, height, plain_cmyk] = image_format::check(bytes, format);
+  if (!problem.empty()) {
+    return invalid(name, fmt::format("damaged {} ({}); get a whole copy of it", kind, problem));
   }
-  std::vector<uint8_t> amended;
-  if (check.plain_cmyk) bytes = amended = with_adobe_cmyk(bytes);
-
-  stb::Size size;
-  if (!stb::read_size(bytes, size) || size.width <= 0 || size.height <= 0) {
-    return invalid(name, fmt::format("{} that cannot be read ({}); save it as an 8-bit JPEG or PNG",
-                                     kind, stb::failure()));
+  // 32-bit sizes: the first comparison keeps the product within 64 bits.
+  if (width > kMaxPixels || width * height > kMaxPixels) {
+    return invalid(name, fmt::format("{} x {} pixels are over the limit of 2^28; make it smaller",
+                                     width, height));
   }
-  const int64_t pixels = int64_t{size.width} * size.height;
-  if (pixels > kMaxPixels) {
-    return invalid(name, fmt::format("{} x {} pixels is over the limit of 2^28; make it smaller",
-                                     size.width, size.height));
-  }
+  const int64_t pixels = width * height;
   if (pixels / image_format::max_pixels_per_byte(format) > static_cast<int64_t>(bytes.size())) {
     return invalid(name,
-                   fmt::format("damaged {} ({} bytes cannot hold {} x {} pixels); get a whole "
-                               "copy of it",
-                               kind, bytes.size(), size.width, size.height));
+                   fmt::format("damaged {} ({} bytes cannot hold {} x {} pixels); get a whole copy "
+                               "of it",
+                               kind, bytes.size(), width, height));
   }
 
-  stb::Size decoded;
-  const auto rgb = stb::decode(bytes, allocation_limit(size, bytes.size()), decoded);
-  if (!rgb) {
+  std::vector<uint8_t> amended;
+  if (plain_cmyk) bytes = amended = with_adobe_cmyk(bytes);
+  const stb::Pixels decoded = stb::decode(bytes, allocation_limit(width, height, bytes.size()));
+  if (!decoded.rgb) {
     if (stb::out_of_memory()) return out_of_memory(name);
-    return invalid(name, fmt::format("damaged or unusual {} ({}); save it anew as an 8-bit JPEG or "
-                                     "PNG",
-                                     kind, stb::failure()));
+    return invalid(
+        name, fmt::format("damaged or unusual {} ({}); save it anew as an 8-bit JPEG or PNG", kind,
+                          stb::failure()));
   }
-  if (decoded.width != size.width || decoded.height != size.height) {
-    return invalid(name, fmt::format("damaged {} (it has two sizes)", kind));
+  if (decoded.width != width || decoded.height != height) {
+    return invalid(name,
+                   fmt::format("damaged {} (it has two sizes); get a whole copy of it", kind));
   }
-  return Image{size.width, size.height, std::vector<uint8_t>(rgb.get(), rgb.get() + pixels * 3)};
+  const uint8_t* rgb = decoded.rgb.get();
+  return Image{decoded.width, decoded.height, std::vector<uint8_t>(rgb, rgb + 3 * pixels)};
 }
 
 struct Close {

@@ -79,6 +79,7 @@ bool huffman_tables_are_legal(Bytes body) {
 
 Check check_jpeg(Bytes bytes) {
   const std::string truncated = "the file is truncated";
+  Check out;
   bool adobe = false;
   uint32_t components = 0;
   int scans = 0;
@@ -89,8 +90,10 @@ Check check_jpeg(Bytes bytes) {
     in_scan = false;
     if (marker == 0) return {truncated};
     if (marker == kMarkerEoi) {
-      if (scans == 0) return {"it holds no image data"};
-      return {"", components == 4 && !adobe};
+      if (components == 0 || scans == 0) return {"it holds no image data"};
+      if (out.width == 0 || out.height == 0) return {"its size is not positive"};
+      out.plain_cmyk = components == 4 && !adobe;
+      return out;
     }
     if (is_restart(marker) || marker == 0x01 || marker == 0xd8) return {"a marker is out of place"};
     if (bytes.size() - at < 2) return {truncated};
@@ -103,6 +106,9 @@ Check check_jpeg(Bytes bytes) {
     if (marker == kMarkerApp14 && starts_with(body, "Adobe")) adobe = true;
     if (is_frame_header(marker) && components == 0) {
       if (body.size() < 6) return {"the frame header is too short"};
+      // [precision][height, 2][width, 2][components]
+      out.height = big16(body, 1);
+      out.width = big16(body, 3);
       components = body[5];
     }
     if (marker == kMarkerSos) {
@@ -129,9 +135,10 @@ uint32_t crc32(Bytes bytes) {
 }
 
 Check check_png(Bytes bytes) {
-  // A chunk: [length][type][data][CRC of type and data].
+  // A chunk: [length][type][data][CRC of type and data]. The first is IHDR, of 13 bytes.
   constexpr size_t kSignature = 8;
   constexpr size_t kAround = 12;
+  Check out;
   size_t at = kSignature;
   for (;;) {
     const size_t left = bytes.size() - at;
@@ -143,9 +150,15 @@ Check check_png(Bytes bytes) {
     if (critical && crc32(type_and_data) != big32(bytes, at + 8 + length)) {
       return {"a chunk's checksum is wrong"};
     }
-    if (starts_with(type_and_data, "IEND")) return {};
+    if (out.width == 0 && starts_with(type_and_data, "IHDR") && length >= 8) {
+      out.width = big32(type_and_data, 4);
+      out.height = big32(type_and_data, 8);
+    }
+    if (starts_with(type_and_data, "IEND")) break;
     at += kAround + length;
   }
+  if (out.width == 0 || out.height == 0) return {"its size is not positive"};
+  return out;
 }
 
 Check check_bmp(Bytes bytes) {
@@ -155,23 +168,21 @@ Check check_bmp(Bytes bytes) {
   const bool old = little32(bytes, kHeaderAt) == 12;  // OS/2 1.x: 16-bit sizes.
   if (!old && bytes.size() < kHeaderAt + 16) return {"the file is truncated"};
   const auto dimension = [&](size_t index) -> int64_t {
-    return old ? little16(bytes, kHeaderAt + 4 + 2 * index)
-               : static_cast<int32_t>(little32(bytes, kHeaderAt + 4 + 4 * index));
+    if (old) return little16(bytes, kHeaderAt + 4 + 2 * index);
+    return static_cast<int32_t>(little32(bytes, kHeaderAt + 4 + 4 * index));
   };
-  const int64_t width = dimension(0);
-  const int64_t height = std::max(dimension(1), -dimension(1));  // Negative: from the top.
+  Check out;
+  out.width = dimension(0);
+  out.height = std::max(dimension(1), -dimension(1));  // Negative: from the top.
   const int64_t bits = little16(bytes, kHeaderAt + (old ? 10 : 14));
-  if (width <= 0 || height == 0) return {"its size is not positive"};
-  if (bits > 32) return {"its depth is not known"};
-  const int64_t row = (width * bits + 7) / 8;
+  if (out.width <= 0 || out.height == 0) return {"its size is not positive"};
+  if (bits == 0 || bits > 32) return {"its depth is not known"};
+  const int64_t row = (out.width * bits + 7) / 8;
   const int64_t stride = (row + 3) / 4 * 4;
-  // By division, since 32-bit sizes and strides overflow a product; the last row's padding may
-  // miss.
+  // By division, as a product of such numbers overflows. The last row's padding may be missing.
   const int64_t left = static_cast<int64_t>(bytes.size()) - little32(bytes, kOffsetAt);
-  if (left < row || (stride > 0 && (left - row) / stride < height - 1)) {
-    return {"the file is truncated"};
-  }
-  return {};
+  if (left < row || (left - row) / stride < out.height - 1) return {"the file is truncated"};
+  return out;
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ std::string describe(std::span<const uint8_t> bytes);
 
 struct Check {
   std::string problem;  // Empty: the file is whole.
+  int64_t width = 0;    // As the header claims, above 0.
+  int64_t height = 0;
   // A JPEG of four components that does not say how they are meant (no Adobe segment).
   bool plain_cmyk = false;
 };

@@ -8,7 +8,6 @@
 #include <cassert>
 #include <cmath>
 #include <cstddef>
-#include <cstring>
 
 namespace caldera {
 namespace {
@@ -157,13 +156,15 @@ Extent shorter_side_extent(const Image& image, int32_t size) {
   return {scaled, size};
 }
 
+Extent bounded_extent(const Extent& extent) {
+  const auto [shorter, longer] = std::minmax(extent.width, extent.height);
+  const int64_t most = std::max(kMaxPixels / shorter, shorter);
+  return {std::min(extent.width, most), std::min(extent.height, most)};
+}
+
 Image resize_shorter_side(const Image& image, int32_t size) {
   assert(size > 0);
-  Extent extent = shorter_side_extent(image, size);
-  // A strip one pixel wide would grow without bound: its longer side ends where the largest image
-  // that decode_image accepts does.
-  const int64_t most = std::max<int64_t>(kMaxPixels / size, size);
-  extent = {std::min(extent.width, most), std::min(extent.height, most)};
+  const Extent extent = bounded_extent(shorter_side_extent(image, size));
   return resize(image, static_cast<int32_t>(extent.width), static_cast<int32_t>(extent.height));
 }
 

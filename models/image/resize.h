@@ -25,6 +25,9 @@ struct Extent {
 
 // What resize_shorter_side makes of a size, without a bound on the longer side.
 Extent shorter_side_extent(const Image& image, int32_t size);
+// The same with the longer side cut so that there are no more than 2^28 pixels: a strip one pixel
+// wide would otherwise grow without bound.
+Extent bounded_extent(const Extent& extent);
 
 // The window that a centre crop takes of an image of this size; negative where it must be padded.
 struct Offset {

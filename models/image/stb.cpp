@@ -42,22 +42,15 @@ void Free::operator()(uint8_t* pixels) const {
   std::free(pixels);
 }
 
-bool read_size(std::span<const uint8_t> bytes, Size& size) {
-  if (bytes.size() > INT_MAX) return false;
-  allocation_limit = size_t{1} << 20;  // The decoders' own state.
-  int channels = 0;
-  return stbi_info_from_memory(bytes.data(), static_cast<int>(bytes.size()), &size.width,
-                               &size.height, &channels) != 0;
-}
-
-std::unique_ptr<uint8_t, Free> decode(std::span<const uint8_t> bytes, size_t limit, Size& size) {
+Pixels decode(std::span<const uint8_t> bytes, size_t limit) {
   allocation_refused = false;
-  if (bytes.size() > INT_MAX) return nullptr;
+  if (bytes.size() > INT_MAX) return {};
   allocation_limit = limit;
+  Pixels out;
   int channels = 0;
-  return std::unique_ptr<uint8_t, Free>(
-      stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &size.width, &size.height,
-                            &channels, STBI_rgb));
+  out.rgb.reset(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &out.width,
+                                      &out.height, &channels, STBI_rgb));
+  return out;
 }
 
 const char* failure() {

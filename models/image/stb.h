@@ -13,18 +13,16 @@ struct Free {
   void operator()(uint8_t* pixels) const;
 };
 
-struct Size {
+struct Pixels {
+  std::unique_ptr<uint8_t, Free> rgb;  // 8 bits, interleaved; null on failure.
   int32_t width = 0;
   int32_t height = 0;
 };
 
-// The size that the decoder itself would use. False where the header is refused.
-bool read_size(std::span<const uint8_t> bytes, Size& size);
+// No single allocation is larger than `limit` bytes.
+Pixels decode(std::span<const uint8_t> bytes, size_t limit);
 
-// RGB, 8 bits, interleaved; null on failure. No single allocation is larger than `limit` bytes.
-std::unique_ptr<uint8_t, Free> decode(std::span<const uint8_t> bytes, size_t limit, Size& size);
-
-// Why the last call on this thread failed.
+// Why the last decode() on this thread failed.
 const char* failure();
 // Whether the last decode() on this thread was refused an allocation.
 bool out_of_memory();
