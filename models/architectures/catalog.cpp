@@ -422,8 +422,8 @@ Result<Architecture> find_architecture(std::string_view full_name) {
 
 std::string Architecture::full_name() const {
   Result<Architecture> member = find_member(name);
-  const bool other_block = member.ok() && member->block != block && family != Family::kVgg;
-  // A depth that the other block cannot have keeps the member's own.
+  // VGG has no block; a CIFAR depth may be one of this block alone.
+  const bool other_block = family != Family::kVgg && !(member.ok() && member->block == block);
   if (other_block) {
     if (Result<Architecture> other = find_member(name, block); other.ok()) member = other;
   }

@@ -118,7 +118,7 @@ Result<Architecture> nearest_member(const Architecture& measured) {
                     convs * measured.layers.front() + 2));
   }
   std::optional<Architecture> best;
-  std::ptrdiff_t fewest = 0;
+  std::ptrdiff_t least = 0;
   for (const std::string& name : names) {
     Result<Architecture> member = find_member(name);
     if (!member.ok() || member->block != measured.block) member = find_member(name, measured.block);
@@ -130,8 +130,12 @@ Result<Architecture> nearest_member(const Architecture& measured) {
     candidate.zero_channels = member->zero_channels;
     candidate.input = member->input;
     if (candidate.classes == 0) candidate.classes = member->classes;
-    const std::ptrdiff_t parameters = std::ranges::count(candidate.full_name(), '=');
-    if (!best || parameters < fewest) best = std::move(candidate), fewest = parameters;
+    // An ImageNet net's other block is a name that nobody looks for.
+    const std::string full_name = candidate.full_name();
+    const bool odd_block =
+        measured.family == Family::kResNet && full_name.find("block=") != full_name.npos;
+    const std::ptrdiff_t cost = 2 * std::ranges::count(full_name, '=') + (odd_block ? 1 : 0);
+    if (!best || cost < least) best = std::move(candidate), least = cost;
   }
   if (!best) return unknown("no family has such blocks");
   return *best;
