@@ -98,7 +98,7 @@ std::string human_count(double count) {
 std::string grouped(int64_t count) {
   std::string digits = fmt::format("{}", count);
   const size_t sign = count < 0 ? 1 : 0;
-  for (size_t at = digits.size(); at > sign + 3;) digits.insert(at -= 3, ",");
+  for (size_t at = digits.size(); at > sign + 3;) digits.insert(at -= 3, 1, ',');
   return digits;
 }
 
