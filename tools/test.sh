@@ -21,15 +21,9 @@ done
 
 [[ -z $setup ]] || tools/setup.sh
 
-# The reference tests' Python: the one with PyTorch.
-python=
-for candidate in "${CALDERA_PREFIX:-${HOME:-/root}/.cache/caldera}/python/bin/python3" \
-  /usr/bin/python3 "$(command -v python3 || true)"; do
-  if "$candidate" -c 'import importlib.util as u; assert u.find_spec("torch")' 2>/dev/null; then
-    python=$candidate
-    break
-  fi
-done
+# Where the system has no package of PyTorch, tools/setup.sh made a Python that has it.
+python=${CALDERA_PREFIX:-${HOME:-/root}/.cache/caldera}/python/bin/python3
+[[ -x $python ]] || python=
 
 cmake --preset "$preset" ${python:+"-DCALDERA_PYTHON=$python"}
 cmake --build --preset "$preset"
