@@ -3,6 +3,15 @@
 // "resnet50:stride=first,input=64". The names of parameters in the graph are torchvision's (and
 // pytorch_resnet_cifar10's for the CIFAR nets), so that a state_dict binds by name.
 //
+// Parameters of all families: classes=N, input=N or HxW, channels=N (of the input). Of residual
+// families: shortcut=a|b|c|none, zeros=end|centered (for a), stride=first|3x3 (of a bottleneck:
+// the paper's, torchvision's), layers=3-4-6-3 (blocks a stage), block=basic|bottleneck, groups=N
+// and width=N (of bottlenecks).
+//
+// Pre-activation nets have no torchvision model and are named alike: layer1.0.bn1, conv1, bn2,
+// conv2 (, bn3, conv3) in the order in which they run, downsample.0 (CIFAR: shortcut.0) for a
+// projection, which takes the activated input and has no batch-norm, and "bn" before the pooling.
+//
 // Sources: He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385 (ResNet,
 // plain, shortcuts A, B, C, CIFAR nets); He et al., "Identity Mappings in Deep Residual Networks",
 // arXiv 1603.05027 (pre-activation); Xie et al., arXiv 1611.05431 (ResNeXt); Zagoruyko and
@@ -75,12 +84,14 @@ Result<Graph> build_graph(const Architecture& architecture, int64_t batch, Size2
 Result<Graph> build_graph(const Architecture& architecture, int64_t batch);
 
 // Random weights for every parameter and state of a graph: He et al.'s normal initialisation
-// (arXiv 1502.01852, fan-out), batch-norm at one and zero; the same seed gives the same bits.
+// (arXiv 1502.01852; fan-out for convolutions, fan-in for linear layers), batch-norm at one and
+// zero, biases at zero. The same seed gives the same bits on every machine, tensor by tensor name.
 Weights initial_weights(const Graph& graph, uint64_t seed);
 
 // The architecture that a checkpoint's names and shapes tell, in any of the conventions known
 // (torchvision, pytorch_resnet_cifar10, timm, Hugging Face). Where they fit several nets of one
-// shape (a stride has no shape), torchvision's is taken.
+// shape, the usual one is taken: stride on the 3x3, zeros where the family has them, and the
+// residual net of option A rather than the plain net, whose tensors are the same.
 Result<Architecture> infer_architecture(const Checkpoint& checkpoint);
 
 // The checkpoint with its names as `architecture`'s graph has them, from any of the conventions.

@@ -8,6 +8,7 @@
 
 #include "caldera/architecture.h"
 #include "caldera/npy.h"
+#include "caldera/reference.h"
 
 namespace caldera {
 namespace {
@@ -104,6 +105,60 @@ TEST(ReferenceNets, CheckpointsBindAndTellTheirArchitecture) {
     EXPECT_EQ(input->shape(), graph->value(graph->inputs[0]).shape) << name;
     EXPECT_EQ(logits->shape(), graph->value(graph->outputs[0]).shape) << name;
   }
+}
+
+std::vector<float> read_floats(const std::filesystem::path& path) {
+  const Tensor tensor = read_npy(path).value();
+  return {tensor.floats().begin(), tensor.floats().end()};
+}
+
+// The logits of a case's checkpoint and input, under `architecture`, against PyTorch's.
+double logits_error(const Json& net, const Architecture& architecture) {
+  const Checkpoint checkpoint = read_checkpoint(folder() / net["file"].get<std::string>()).value();
+  const Size2d size{net["height"].get<int32_t>(), net["width"].get<int32_t>()};
+  const Graph graph = build_graph(architecture, net["batch"].get<int64_t>(), size).value();
+  const Weights weights = bind_weights(graph, canonical_names(checkpoint, architecture)).value();
+  const auto values =
+      run_reference(graph, weights, {read_floats(folder() / net["input"].get<std::string>())});
+  return relative_l2(values.value()[graph.outputs[0]],
+                     read_floats(folder() / net["logits"].get<std::string>()));
+}
+
+// Those that the reference's plain loops do in a moment; devices do them all.
+std::vector<Json> small_cases() {
+  std::vector<Json> cases;
+  const Json manifest = read_json(folder() / "manifest.json");
+  for (const Json& net : manifest["cases"]) {
+    const Architecture a = find_architecture(net["architecture"].get<std::string>()).value();
+    const Size2d size{net["height"].get<int32_t>(), net["width"].get<int32_t>()};
+    const Graph graph = build_graph(a, net["batch"].get<int64_t>(), size).value();
+    if (multiply_adds(graph) < 200'000'000) cases.push_back(net);
+  }
+  return cases;
+}
+
+TEST(ReferenceNets, LogitsArePyTorchs) {
+  REQUIRE_NETS();
+  const auto cases = small_cases();
+  ASSERT_GT(cases.size(), 12u);
+  for (const Json& net : cases) {
+    const auto name = net["architecture"].get<std::string>();
+    EXPECT_LT(logits_error(net, find_architecture(name).value()), 1e-5) << name;
+  }
+}
+
+// That the test above can fail: a net of the same tensors which is not the same net.
+TEST(ReferenceNets, LogitsTellVariantsOfTheSameShapesApart) {
+  REQUIRE_NETS();
+  int variants = 0;
+  for (const Json& net : small_cases()) {
+    const auto name = net["architecture"].get<std::string>();
+    const std::string other = as_inferred(find_architecture(name).value());
+    if (other == name) continue;
+    ++variants;
+    EXPECT_GT(logits_error(net, find_architecture(other).value()), 1e-2) << name;
+  }
+  EXPECT_GE(variants, 5);
 }
 
 }  // namespace
