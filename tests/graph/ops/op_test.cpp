@@ -53,43 +53,96 @@ std::vector<std::string> variants_of(OpKind kind) {
   return names;
 }
 
-// What runs a session's only node; empty where no dispatch is needed.
-std::string kernel_of(const Session& session) {
+// Whether a session runs its first node by `variant`, or needs no dispatch for it.
+bool takes(const Session& session, const std::string& variant) {
   const std::vector<std::string> kernels = session.kernels();
-  return kernels.empty() ? "" : kernels[0];
+  return kernels.empty() || kernels[0].empty() || kernels[0] == variant;
 }
+
+// Calls check(session) on a session of every variant that takes the graph's first node.
+template <typename Check>
+void with_every_kernel(const Device& device, const Graph& graph, const Weights& weights,
+                       const Check& check) {
+  std::vector<std::string> variants = variants_of(graph.nodes[0].kind());
+  if (variants.empty()) variants.emplace_back();  // Needs no kernel.
+  int taken = 0;
+  for (const std::string& variant : variants) {
+    SCOPED_TRACE(variant);
+    SessionOptions options{.fuse = false};
+    if (!variant.empty()) options.kernels = {variant};
+    auto session = Session::create(device, graph, weights, options);
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    if (!takes(*session, variant)) continue;
+    check(*session);
+    ++taken;
+  }
+  EXPECT_GT(taken, 0) << "no variant runs where it is asked for";
+}
+
+struct Operands {
+  explicit Operands(const OpCase& test, const Graph& graph)
+      : weights(random_weights(graph)), inputs(random_inputs(graph, 2, test.scale)) {
+    if (test.edit) test.edit(inputs);
+  }
+
+  Weights weights;
+  std::vector<Floats> inputs;
+};
 
 class EveryKernel : public testing::TestWithParam<OpCase> {};
 
 void check_every_kernel(const Device& device, const OpCase& test) {
   ASSERT_EQ(test.graph.nodes.size(), 1u);
-  const Weights weights = random_weights(test.graph);
-  std::vector<Floats> inputs = random_inputs(test.graph, 2, test.scale);
-  if (test.edit) test.edit(inputs);
-  const auto reference = run_reference(test.graph, weights, inputs);
+  const Operands operands(test, test.graph);
+  const auto reference = run_reference(test.graph, operands.weights, operands.inputs);
   ASSERT_TRUE(reference.ok()) << reference.error().message;
-  const Floats& expected = (*reference)[test.graph.outputs[0]];
-
-  int taken = 0;
-  for (const std::string& variant : variants_of(test.graph.nodes[0].kind())) {
-    SCOPED_TRACE(variant);
-    auto session =
-        Session::create(device, test.graph, weights, {.fuse = false, .kernels = {variant}});
-    ASSERT_TRUE(session.ok()) << session.error().message;
-    if (kernel_of(*session) != variant) continue;  // It does not take this problem.
-    check_runs(*session, inputs, expected);
-    ++taken;
-  }
-  if (taken > 0) return;
-  auto session = Session::create(device, test.graph, weights, {.fuse = false});
-  ASSERT_TRUE(session.ok()) << session.error().message;
-  EXPECT_EQ(kernel_of(*session), "") << "runs, but not where it is asked for";
-  check_runs(*session, inputs, expected);
+  with_every_kernel(device, test.graph, operands.weights, [&](Session& session) {
+    check_runs(session, operands.inputs, (*reference)[test.graph.outputs[0]]);
+  });
 }
 
 TEST_P(EveryKernel, MatchesTheReference) {
   CALDERA_REQUIRE_DEVICE(device);
   check_every_kernel(device, GetParam());
+}
+
+// On the device channels come in fours, and consumers read the last four whole: what a kernel
+// leaves beside its last channels must not reach them.
+TEST_P(EveryKernel, FeedsAConsumer) {
+  CALDERA_REQUIRE_DEVICE(device);
+  Graph graph = GetParam().graph;
+  ASSERT_EQ(graph.nodes.size(), 1u);
+  const ValueId made = graph.nodes[0].output;
+  const Shape shape = graph.value(made).shape;
+  if (shape[1] % 4 == 0) return;  // Nothing beside.
+  const bool image = shape.size() == 4;
+  const auto append = [&](Value value) {
+    graph.values.push_back(std::move(value));
+    return static_cast<ValueId>(graph.values.size() - 1);
+  };
+  const ValueId weight = append({"consumer.weight", ValueRole::kParameter,
+                                 image ? Shape{4, shape[1], 1, 1} : Shape{4, shape[1]}});
+  const ValueId result =
+      append({"consumer", ValueRole::kActivation,
+              image ? Shape{shape[0], 4, shape[2], shape[3]} : Shape{shape[0], 4}, false,
+              static_cast<NodeId>(1)});
+  const Attrs attrs = image ? Attrs(Conv2dAttrs{}) : Attrs(LinearAttrs{.bias = false});
+  graph.nodes.push_back({"consumer", attrs, {made, weight}, result});
+  graph.outputs = {result};
+
+  const Operands operands(GetParam(), graph);
+  const auto reference = run_reference(graph, operands.weights, operands.inputs);
+  ASSERT_TRUE(reference.ok()) << reference.error().message;
+  const Floats& expected = (*reference)[result];
+  const std::vector<std::span<const float>> given(operands.inputs.begin(), operands.inputs.end());
+  with_every_kernel(device, graph, operands.weights, [&](Session& session) {
+    poison_memory(session);
+    Floats output(expected.size());
+    const std::span<float> outputs[] = {output};
+    const Status done = session.run(given, outputs);
+    ASSERT_TRUE(done.ok()) << done.error().message;
+    EXPECT_LE(relative_l2(output, expected), kTolerance);
+  });
 }
 
 class EveryKernelAtFullSize : public testing::TestWithParam<OpCase> {};
