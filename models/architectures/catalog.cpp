@@ -8,6 +8,7 @@
 #include <array>
 #include <charconv>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -203,10 +204,11 @@ Result<Architecture> make_cifar(const CifarFamily& family, std::string_view name
   const bool bottleneck = a.block == BlockKind::kBottleneck;
   const int32_t convs = bottleneck ? 9 : 6;  // Convolutions a block, in three stages.
   if (!number || (depth - 2) % convs != 0 || depth - 2 < convs) {
-    return invalid(fmt::format("'{}': the depth must be {}n+2 and at most {}, such as {}{}", name,
-                               convs, kMaxCifarDepth, family.prefix, bottleneck ? "164" : "20"));
+    return invalid(fmt::format("'{}': the depth must be {}n+2 and at most {}, such as {}{}",
+                               name.substr(0, 64), convs, kMaxCifarDepth, family.prefix,
+                               bottleneck ? "164" : "20"));
   }
-  a.name = name;
+  a.name = fmt::format("{}{}", family.prefix, depth);
   a.family = Family::kCifarResNet;
   a.classes = 10;
   a.input = {32, 32};

@@ -3,7 +3,6 @@
 // integer arithmetic and one multiplication: the standard library's distributions, and its
 // logarithms and cosines, differ between libraries.
 #include <cmath>
-#include <cstring>
 
 #include "caldera/architecture.h"
 

@@ -8,6 +8,7 @@
 //                or shapes: a net that has it is named "resnet50:stride=first" by its user.
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <span>
 

@@ -1,9 +1,9 @@
 // VGG (Simonyan and Zisserman, configurations A, B, D, E), with torchvision's numbering: features.N
 // counts convolutions, batch-norms, ReLUs and max-pools alike; the classifier sees 7x7 whatever
 // the input, by adaptive pooling.
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "models/architectures/catalog.h"
 

@@ -1,5 +1,5 @@
 // Weights by name: everything that does not fit is told in one line.
-#include <bit>
+#include <algorithm>
 #include <cstring>
 
 #include <gmock/gmock.h>

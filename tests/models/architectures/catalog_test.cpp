@@ -90,6 +90,8 @@ TEST(Catalog, CifarNetsComeInEveryDepth) {
   EXPECT_THAT(message("cifar_resnet21:block=bottleneck"), HasSubstr("the depth must be 9n+2"));
   EXPECT_THAT(message("cifar_plain2"), HasSubstr("6n+2"));
   EXPECT_THAT(message("cifar_resnet99999999999999999999"), HasSubstr("6n+2"));
+  EXPECT_LT(message("cifar_resnet" + std::string(100000, '1')).size(), 200u);
+  EXPECT_EQ(found("cifar_resnet020").full_name(), "cifar_resnet20");
 }
 
 TEST(Catalog, UnknownNamesAreToldTheNearest) {

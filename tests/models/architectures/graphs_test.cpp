@@ -1,5 +1,6 @@
 // Graphs against the papers' own figures: parameters, multiply-adds, and the structure that sets
 // the variants apart. (Names and shapes are held against PyTorch in reference_nets_test.cpp.)
+#include <algorithm>
 #include <set>
 
 #include <gmock/gmock.h>

@@ -2,7 +2,9 @@
 // shape, the same multiply-adds, and checkpoints of all kinds that bind.
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include <gtest/gtest.h>
 
