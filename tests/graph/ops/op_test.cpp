@@ -2,8 +2,10 @@
 // takes it, memory poisoned before each run, ten runs to the same bits.
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +61,27 @@ bool takes(const Session& session, const std::string& variant) {
   return kernels.empty() || kernels[0].empty() || kernels[0] == variant;
 }
 
+// How many sessions each variant was tried on. Prints at the end what no case reached: variants
+// that this device has no use for, or whose cases were filtered out.
+class Coverage : public testing::Environment {
+ public:
+  static std::map<std::string, int>& taken() {
+    static std::map<std::string, int> counts;
+    return counts;
+  }
+
+ private:
+  void TearDown() override {
+    if (taken().empty()) return;  // No device.
+    for (const std::string& name : kernel_names()) {
+      if (!taken().contains(name)) std::printf("On no case: %s\n", name.c_str());
+    }
+  }
+};
+
+[[maybe_unused]] const testing::Environment* const kCoverage =
+    testing::AddGlobalTestEnvironment(new Coverage);
+
 // Calls check(session) on a session of every variant that takes the graph's first node.
 template <typename Check>
 void with_every_kernel(const Device& device, const Graph& graph, const Weights& weights,
@@ -74,6 +97,7 @@ void with_every_kernel(const Device& device, const Graph& graph, const Weights& 
     ASSERT_TRUE(session.ok()) << session.error().message;
     if (!takes(*session, variant)) continue;
     check(*session);
+    ++Coverage::taken()[variant];
     ++taken;
   }
   EXPECT_GT(taken, 0) << "no variant runs where it is asked for";
