@@ -32,9 +32,7 @@ Status DeviceImpl::create_device() {
   features12.shaderFloat16 = can.fp16;
   if (can.subgroup_size_control) {
     features12.pNext = &size_control;
-    if (physical_.properties.apiVersion < VK_API_VERSION_1_3) {
-      extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-    }
+    extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
   }
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features12};

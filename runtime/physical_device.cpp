@@ -75,8 +75,7 @@ uint64_t largest_local_heap(const VkPhysicalDeviceMemoryProperties& memory) {
 
 void query_capabilities(PhysicalDevice& device,
                         const std::vector<VkExtensionProperties>& extensions) {
-  const bool size_control = device.properties.apiVersion >= VK_API_VERSION_1_3 ||
-                            lists(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+  const bool size_control = lists(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
 
   VkPhysicalDeviceSubgroupSizeControlProperties size_control_properties{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};

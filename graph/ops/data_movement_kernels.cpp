@@ -51,7 +51,7 @@ void emit_subsample(Emitter& emitter, const Node& node) {
 void emit_concat(Emitter& emitter, const Node& node) {
   const ImageShape out = emitter.shape(node.output);
   uint32_t first = 0;
-  for (const ValueId input : node.inputs) {
+  for (const ValueId& input : node.inputs) {
     const ImageShape in = emitter.shape(input);
     const auto channels = static_cast<uint32_t>(in.c);
     const bool last = &input == &node.inputs.back();

@@ -39,11 +39,12 @@ Result<int64_t> window_count(int64_t size, int64_t kernel, int64_t stride, int64
   }
   const int64_t span = dilation * (kernel - 1) + 1;
   const int64_t room = size + 2 * padding - span;
-  if (room < 0) {
+  const int64_t slack = ceil_mode ? stride - 1 : 0;
+  if (room + slack < 0) {
     return shape_error(fmt::format("needs an input of at least {} here, got {}: enlarge the image",
                                    span - 2 * padding, size));
   }
-  int64_t count = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+  int64_t count = (room + slack) / stride + 1;
   // As PyTorch has it: a window that would start in the padding after the input is dropped.
   if (ceil_mode && (count - 1) * stride >= size + padding) --count;
   return count;
