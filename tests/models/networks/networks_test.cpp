@@ -1,0 +1,144 @@
+// Every architecture of the papers on a device, with the weights, inputs and logits that PyTorch
+// saved (reference_nets.py): fused and unfused, in batches of 1, 3 and 8.
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "caldera/architecture.h"
+#include "caldera/npy.h"
+#include "caldera/reference.h"
+#include "caldera/session.h"
+
+#include "tests/support/device.h"
+
+namespace caldera {
+namespace {
+
+struct Case {
+  Architecture architecture;
+  Size2d size;
+  Weights weights;
+  int64_t images = 0;
+  std::vector<float> input;
+  std::vector<float> logits;
+};
+
+std::filesystem::path folder() {
+  const char* given = std::getenv("CALDERA_REFERENCE_NETS");
+  return given ? given : "";
+}
+
+nlohmann::json manifest() {
+  std::ifstream file(folder() / "manifest.json");
+  return nlohmann::json::parse(file, nullptr, false);
+}
+
+std::vector<float> floats_of(const std::filesystem::path& path) {
+  const Tensor tensor = read_npy(path).value();
+  return {tensor.floats().begin(), tensor.floats().end()};
+}
+
+Case read_case(const nlohmann::json& entry) {
+  const auto file = [&](const char* key) { return folder() / entry[key].get<std::string>(); };
+  Case net;
+  net.architecture = find_architecture(entry["architecture"].get<std::string>()).value();
+  net.size = {entry["height"].get<int32_t>(), entry["width"].get<int32_t>()};
+  net.images = entry["batch"].get<int64_t>();
+  const Graph graph = build_graph(net.architecture, 1, net.size).value();
+  const Checkpoint checkpoint = read_checkpoint(file("file")).value();
+  net.weights = bind_weights(graph, canonical_names(checkpoint, net.architecture)).value();
+  net.input = floats_of(file("input"));
+  net.logits = floats_of(file("logits"));
+  return net;
+}
+
+// The case's images, over and over, until there are `batch` of them.
+std::vector<float> cycle(const std::vector<float>& values, int64_t images, int64_t batch) {
+  const size_t each = values.size() / static_cast<size_t>(images);
+  std::vector<float> cycled;
+  for (int64_t i = 0; i < batch; ++i) {
+    const auto from = values.begin() + static_cast<int64_t>(each) * (i % images);
+    cycled.insert(cycled.end(), from, from + static_cast<int64_t>(each));
+  }
+  return cycled;
+}
+
+// Relative L2 of a session's logits to PyTorch's, or infinity with a failure told.
+double logits_error(const Device& device, const Case& net, int64_t batch, bool fuse) {
+  const Graph graph = build_graph(net.architecture, batch, net.size).value();
+  SessionOptions options;
+  options.fuse = fuse;
+  auto session = Session::create(device, graph, net.weights, options);
+  if (!session.ok()) {
+    ADD_FAILURE() << session.error().message;
+    return INFINITY;
+  }
+  std::vector<float> logits(static_cast<size_t>(batch * net.architecture.classes), NAN);
+  const Status ran = session->run(cycle(net.input, net.images, batch), logits);
+  EXPECT_TRUE(ran.ok()) << ran.error().message;
+  return relative_l2(logits, cycle(net.logits, net.images, batch));
+}
+
+// What a driver does in the time that a test may take: SwiftShader, with subgroups of four, makes
+// about one GFLOP/s, the others tens.
+int64_t affordable_work(const Device& device) {
+  return device.info().subgroup_size < 8 ? 300'000'000 : 12'000'000'000;
+}
+
+double tolerance(const Architecture& architecture) {
+  return architecture.name.ends_with("1202") ? 1e-3 : 1e-4;
+}
+
+TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const nlohmann::json cases = manifest()["cases"];
+  ASSERT_GT(cases.size(), 40u) << "reference_nets.py has not run";
+  int checked = 0;
+  for (const nlohmann::json& entry : cases) {
+    const Case net = read_case(entry);
+    const std::string name = net.architecture.full_name();
+    const int64_t image_work = multiply_adds(build_graph(net.architecture, 1, net.size).value());
+    for (const bool fuse : {true, false}) {
+      int64_t spent = 0;
+      for (const int64_t batch : {1, 3, 8}) {
+        spent += image_work * batch;
+        if (spent > affordable_work(device)) break;
+        ++checked;
+        EXPECT_LT(logits_error(device, net, batch, fuse), tolerance(net.architecture))
+            << name << ", batch " << batch << (fuse ? ", fused" : ", unfused");
+      }
+    }
+  }
+  EXPECT_GT(checked, 60);
+}
+
+// Each variant of a convolution carries whole networks, not only the layers that it is chosen for.
+TEST(Networks, LogitsArePyTorchsByEveryConvolutionKernel) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const nlohmann::json cases = manifest()["cases"];
+  const std::set<std::string> chosen{"cifar_resnet20", "resnext50_32x4d", "preact_resnet34"};
+  for (const nlohmann::json& entry : cases) {
+    if (!chosen.contains(entry["architecture"].get<std::string>())) continue;
+    const Case net = read_case(entry);
+    if (multiply_adds(build_graph(net.architecture, 1, net.size).value()) > 300'000'000) continue;
+    const Graph graph = build_graph(net.architecture, 1, net.size).value();
+    for (const std::string& kernel : kernel_names()) {
+      if (!kernel.starts_with("conv2d_")) continue;
+      SessionOptions options;
+      options.kernels = {kernel};
+      auto session = Session::create(device, graph, net.weights, options);
+      ASSERT_TRUE(session.ok()) << session.error().message;
+      std::vector<float> logits(static_cast<size_t>(net.architecture.classes), NAN);
+      ASSERT_TRUE(session->run(cycle(net.input, net.images, 1), logits).ok());
+      EXPECT_LT(relative_l2(logits, cycle(net.logits, net.images, 1)), 1e-4)
+          << net.architecture.full_name() << " by " << kernel;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace caldera
