@@ -48,6 +48,8 @@ Values ImageLoader::State::make(size_t index) const {
                  fmt::format("{}: not enough memory for this image", path.string())};
   } catch (const std::exception& exception) {
     return Error{ErrorCode::kInvalidInput, fmt::format("{}: {}", path.string(), exception.what())};
+  } catch (...) {
+    return Error{ErrorCode::kInvalidInput, fmt::format("{}: the transform failed", path.string())};
   }
 }
 
