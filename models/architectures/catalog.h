@@ -13,6 +13,9 @@ namespace caldera {
 Result<Architecture> find_member(std::string_view name,
                                  std::optional<BlockKind> block = std::nullopt);
 
+// The whole of `text` as a number from `low` to `high`.
+bool parse_number(std::string_view text, int64_t low, int64_t high, int64_t& number);
+
 // Filters of the first stage's blocks, before a bottleneck's expansion.
 int64_t base_planes(Family family);
 // Channels that leave a bottleneck over those of its stage.
