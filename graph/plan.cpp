@@ -93,13 +93,7 @@ class Planner {
       if (image_work > 0) fits = std::min(fits, std::max(multiple, kMaxDispatchWork / image_work));
       run = std::min(batch, fits / multiple * multiple);
     }
-    if (run < 1) {
-      return Error{ErrorCode::kUnsupported,
-                   fmt::format("{}: one image takes {:.1f} MiB here, and {} binds at most {:.1f} "
-                               "MiB at once: a smaller image would fit",
-                               layer, static_cast<double>(largest) / (1 << 20), device_name_,
-                               static_cast<double>(most) / (1 << 20))};
-    }
+    if (run < 1) return too_large(layer, largest, most);
     for (int64_t first = 0; first < batch; first += run) {
       const int64_t count = std::min(run, batch - first);
       const size_t before = plan_.dispatches.size();
@@ -111,6 +105,19 @@ class Planner {
       }
     }
     return {};
+  }
+
+  // Either not one image fits, or fewer than a cut of the batch must hold to end where a binding
+  // may start.
+  Error too_large(std::string_view layer, uint64_t image_bytes, uint64_t most) const {
+    const std::string advice = image_bytes <= most
+                                   ? fmt::format("a batch of {} would fit", most / image_bytes)
+                                   : "a smaller image would fit";
+    return {ErrorCode::kUnsupported,
+            fmt::format("{}: one image takes {:.1f} MiB here, and {} binds at most {:.1f} MiB at "
+                        "once: {}",
+                        layer, static_cast<double>(image_bytes) / (1 << 20), device_name_,
+                        static_cast<double>(most) / (1 << 20), advice)};
   }
 
   shader::LayoutParams layout_params(const ImageShape& shape) const {

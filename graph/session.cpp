@@ -60,11 +60,19 @@ Status check_memory(const Device& device, const Plan& plan) {
 
 }  // namespace
 
-Result<Session> Session::create(const Device& device, const Graph& graph, const Weights& weights,
-                                const SessionOptions& options) {
+struct SessionAccess {
+  static Result<Session> create(const Device& device, const Capabilities& capabilities,
+                                const Graph& graph, const Weights& weights,
+                                const SessionOptions& options);
+  static SessionImpl& impl(Session& session) { return *session.impl_; }
+};
+
+Result<Session> SessionAccess::create(const Device& device, const Capabilities& capabilities,
+                                      const Graph& graph, const Weights& weights,
+                                      const SessionOptions& options) {
   const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
   CALDERA_TRY_ASSIGN(Plan plan,
-                     make_plan(impl->capabilities(), device.info().name, graph, weights, options));
+                     make_plan(capabilities, device.info().name, graph, weights, options));
   CALDERA_TRY(check_memory(device, plan));
   auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
   for (const Dispatch& dispatch : program->plan.dispatches) {
@@ -238,6 +246,11 @@ SessionStats SessionImpl::stats() const {
           .submits = commands_.submits()};
 }
 
+Result<Session> Session::create(const Device& device, const Graph& graph, const Weights& weights,
+                                const SessionOptions& options) {
+  return SessionAccess::create(device, device.impl().capabilities(), graph, weights, options);
+}
+
 Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -282,14 +295,16 @@ std::vector<std::string> Session::kernels() const {
   return names;
 }
 
-struct SessionAccess {
-  static SessionImpl& impl(Session& session) { return *session.impl_; }
-};
-
 void poison_memory(Session& session) {
   const Status poisoned = SessionAccess::impl(session).poison();
   assert(poisoned.ok());
   (void)poisoned;
+}
+
+Result<Session> create_session_within(const Capabilities& capabilities, const Device& device,
+                                      const Graph& graph, const Weights& weights,
+                                      const SessionOptions& options) {
+  return SessionAccess::create(device, capabilities, graph, weights, options);
 }
 
 }  // namespace caldera

@@ -30,4 +30,4 @@ Result<Device> open_without_validation();
     if (::caldera::test::drivers_required()) FAIL() << ::caldera::test::why_no_device(); \
     GTEST_SKIP() << ::caldera::test::why_no_device();                                    \
   }                                                                                      \
-  const ::caldera::Device& variable = *::caldera::test::device()
+  [[maybe_unused]] const ::caldera::Device& variable = *::caldera::test::device()

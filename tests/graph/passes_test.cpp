@@ -1,0 +1,126 @@
+// Folding and fusion: fewer nodes, the same function.
+#include "graph/passes/passes.h"
+
+#include <gtest/gtest.h>
+
+#include "caldera/reference.h"
+
+#include "tests/graph/random_operands.h"
+
+namespace caldera {
+namespace {
+
+struct Fused {
+  Graph graph;
+  Weights weights;
+};
+
+Fused fuse(const Graph& graph, const Weights& weights) {
+  Fused fused{graph, weights};
+  fold_batch_norm(fused.graph, fused.weights);
+  fuse_epilogues(fused.graph);
+  return fused;
+}
+
+// The passes leave what the graph computes as it was; returns the fused graph.
+Graph expect_same_function(const Graph& graph) {
+  const Weights weights = test::random_weights(graph);
+  const auto inputs = test::random_inputs(graph);
+  const Fused fused = fuse(graph, weights);
+  const auto before = run_reference(graph, weights, inputs);
+  const auto after = run_reference(fused.graph, fused.weights, inputs);
+  EXPECT_TRUE(before.ok() && after.ok());
+  for (const ValueId output : graph.outputs) {
+    EXPECT_LT(relative_l2((*after)[output], (*before)[output]), 1e-6);
+  }
+  return fused.graph;
+}
+
+std::vector<OpKind> kinds(const Graph& graph) {
+  std::vector<OpKind> list;
+  for (const Node& node : graph.nodes) list.push_back(node.kind());
+  return list;
+}
+
+const Epilogue& conv_epilogue(const Node& node) {
+  return std::get<Conv2dAttrs>(node.attrs).epilogue;
+}
+
+class Passes : public testing::Test {
+ protected:
+  GraphBuilder b;
+  ValueId x = b.input("x", {2, 5, 6, 7});
+
+  ValueId conv(const char* name, ValueId from, Conv2dAttrs attrs = {.padding = {1, 1}}) {
+    return b.conv2d(name, from, 5, {3, 3}, attrs);
+  }
+};
+
+TEST_F(Passes, ABasicBlockBecomesTwoConvolutions) {
+  const ValueId y = b.relu("relu1", b.batch_norm("bn1", conv("conv1", x)));
+  const ValueId z = b.batch_norm("bn2", conv("conv2", y));
+  b.output(b.relu("relu2", b.add("add", z, x)));
+  const Graph fused = expect_same_function(std::move(b).finish().value());
+  ASSERT_EQ(kinds(fused), (std::vector{OpKind::kConv2d, OpKind::kConv2d}));
+  EXPECT_FALSE(conv_epilogue(fused.nodes[0]).residual);
+  EXPECT_EQ(conv_epilogue(fused.nodes[0]).activation, Activation::kRelu);
+  EXPECT_TRUE(conv_epilogue(fused.nodes[1]).residual);
+  EXPECT_EQ(conv_epilogue(fused.nodes[1]).activation, Activation::kRelu);
+}
+
+TEST_F(Passes, AProjectedShortcutRunsBeforeTheConvolutionThatAddsIt) {
+  const ValueId main = b.batch_norm("bn1", conv("conv1", x));
+  const ValueId shortcut = b.batch_norm("downsample.1", conv("downsample.0", x));
+  b.output(b.add("add", main, shortcut));
+  const Graph fused = expect_same_function(std::move(b).finish().value());
+  ASSERT_EQ(fused.nodes.size(), 2u);
+  EXPECT_EQ(fused.nodes[0].name, "downsample.0");
+  EXPECT_TRUE(conv_epilogue(fused.nodes[1]).residual);
+}
+
+TEST_F(Passes, FoldsIntoAConvolutionThatHasABias) {
+  b.output(b.batch_norm("bn", conv("conv", x, {.padding = {1, 1}, .bias = true})));
+  EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 1u);
+}
+
+TEST_F(Passes, ABatchNormBeforeItsConvolutionKeepsItsPlaceAndTakesTheRelu) {
+  b.output(conv("conv", b.relu("relu", b.batch_norm("bn", x))));
+  const Graph fused = expect_same_function(std::move(b).finish().value());
+  EXPECT_EQ(kinds(fused), (std::vector{OpKind::kBatchNorm, OpKind::kConv2d}));
+}
+
+TEST_F(Passes, WhatTwoNodesReadIsNotFusedAway) {
+  const ValueId y = conv("conv", x);
+  b.output(b.add("add", b.batch_norm("bn", y), y));
+  const Graph fused = expect_same_function(std::move(b).finish().value());
+  EXPECT_EQ(kinds(fused), (std::vector{OpKind::kConv2d, OpKind::kBatchNorm}));
+}
+
+TEST_F(Passes, WhatTheGraphGivesOutIsNotFusedAway) {
+  const ValueId y = conv("conv", x);
+  b.output(y);
+  b.output(b.relu("relu", y));
+  EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 2u);
+}
+
+TEST_F(Passes, AValueAddedToItselfStaysAnAdd) {
+  const ValueId y = conv("conv", x);
+  b.output(b.relu("relu", b.add("add", y, y)));
+  const Graph fused = expect_same_function(std::move(b).finish().value());
+  EXPECT_EQ(kinds(fused), (std::vector{OpKind::kConv2d, OpKind::kAdd}));
+}
+
+TEST_F(Passes, AGateIsNotAResidual) {
+  const ValueId gate = b.adaptive_avg_pool2d("pool", x, {});
+  b.output(b.relu("relu", b.add("add", conv("conv", x), gate)));
+  EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 3u);
+}
+
+TEST_F(Passes, AnActivationAfterAnActivationStays) {
+  const ValueId y = b.activation("silu", conv("conv", x), Activation::kSilu);
+  b.output(b.relu("relu", y));
+  EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 2u);
+}
+
+}  // namespace
+}  // namespace caldera

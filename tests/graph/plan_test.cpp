@@ -1,0 +1,169 @@
+// Plans on devices that do not exist: limits respected, and refused with a line that helps.
+#include "graph/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/graph/random_operands.h"
+
+namespace caldera {
+namespace {
+
+using testing::HasSubstr;
+
+// About what Vulkan 1.2 promises at least.
+Capabilities smallest_device() {
+  Capabilities limits;
+  limits.max_storage_buffer_range = uint64_t{1} << 27;
+  limits.storage_buffer_alignment = 256;
+  limits.max_allocation_size = uint64_t{1} << 30;
+  limits.max_workgroup_count = {65535, 65535, 65535};
+  limits.max_workgroup_size = {128, 128, 64};
+  limits.max_workgroup_invocations = 128;
+  limits.max_push_constant_bytes = 128;
+  limits.max_texel_buffer_elements = 65536;
+  limits.texel_buffer_alignment = 256;
+  limits.subgroup_size = 4;
+  return limits;
+}
+
+Graph conv_net(Shape input, int64_t channels) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", std::move(input));
+  b.output(b.conv2d("conv", x, channels, {3, 3}, {.padding = {1, 1}}));
+  return std::move(b).finish().value();
+}
+
+Result<Plan> plan(const Capabilities& limits, const Graph& graph, SessionOptions options = {}) {
+  return make_plan(limits, "a device", graph, test::random_weights(graph), options);
+}
+
+TEST(Plan, BindsNoMoreThanTheDeviceAllows) {
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = 100'000;  // One image takes 16 * 16 * 32 * 4 = 32,768 bytes.
+  const Plan made = plan(limits, conv_net({10, 32, 16, 16}, 32)).value();
+  for (const Dispatch& dispatch : made.dispatches) {
+    for (const Binding& binding : dispatch.bindings) {
+      EXPECT_LE(binding.size, limits.max_storage_buffer_range);
+      EXPECT_EQ(binding.offset % limits.storage_buffer_alignment, 0u);
+    }
+  }
+  EXPECT_EQ(made.dispatches.size(), 3u * 4);  // Pack, conv, unpack; 3 + 3 + 3 + 1 images each.
+}
+
+TEST(Plan, CutsABatchOnlyWhereABindingMayStart) {
+  Capabilities limits = smallest_device();
+  limits.storage_buffer_alignment = 16;
+  limits.max_storage_buffer_range = 4096;  // An image of 3 channels, 5x5: 400 bytes; dense, 300.
+  const Plan made = plan(limits, conv_net({100, 3, 5, 5}, 3)).value();
+  int64_t images = 0;
+  for (const Dispatch& dispatch : made.dispatches) {
+    for (const Binding& binding : dispatch.bindings) {
+      EXPECT_EQ(binding.offset % limits.storage_buffer_alignment, 0u);
+      EXPECT_LE(binding.size, limits.max_storage_buffer_range);
+    }
+    if (dispatch.shader == ShaderId::conv2d_tile) {
+      images += static_cast<int64_t>(dispatch.bindings[0].size / 400);
+    }
+  }
+  EXPECT_EQ(images, 100);
+}
+
+TEST(Plan, RefusesAnImageTooLargeAndNamesTheLayer) {
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = 10'000;
+  const auto made = plan(limits, conv_net({1, 3, 20, 20}, 32));
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(made.error().message, HasSubstr("conv (conv2d)"));
+  EXPECT_THAT(made.error().message, HasSubstr("smaller image"));
+}
+
+TEST(Plan, SaysWhatBatchFitsWhereNoCutIsAligned) {
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = 10'000;
+  const auto made = plan(limits, conv_net({40, 3, 5, 5}, 3));  // A cut must hold 64 images.
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().message, HasSubstr("a batch of 25 would fit"));
+}
+
+TEST(Plan, RefusesWeightsTooLargeAndNamesTheLayer) {
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = 20'000;
+  const auto made = plan(limits, conv_net({1, 32, 4, 4}, 32));
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().message, HasSubstr("conv: its weights take"));
+}
+
+TEST(Plan, CutsAMatrixTooLargeForOneBindingByRows) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {3, 100});
+  b.output(b.linear("fc", x, 1000));
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = 64'000;  // The matrix takes 400,000 bytes.
+  const Plan made = plan(limits, std::move(b).finish().value()).value();
+  uint64_t rows = 0;
+  for (const Dispatch& dispatch : made.dispatches) {
+    if (dispatch.shader != ShaderId::linear_tile) continue;
+    EXPECT_LE(dispatch.bindings[1].size, limits.max_storage_buffer_range);
+    EXPECT_EQ(dispatch.bindings[1].offset % limits.storage_buffer_alignment, 0u);
+    rows += dispatch.bindings[1].size / 400;
+  }
+  EXPECT_EQ(rows, 1000u);
+}
+
+TEST(Plan, FoldsDispatchesLongerThanARowOfWorkgroups) {
+  Capabilities limits = smallest_device();
+  limits.max_workgroup_count = {7, 1000, 1};
+  const Plan made = plan(limits, conv_net({1, 3, 31, 31}, 8)).value();
+  for (const Dispatch& dispatch : made.dispatches) {
+    EXPECT_LE(dispatch.workgroups[0], 7u);
+    EXPECT_GE(dispatch.workgroups[1], 1u);
+  }
+}
+
+TEST(Plan, ListsEveryWeightThatIsMissingOrMisshapen) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {1, 3, 8, 8});
+  b.output(b.batch_norm("bn", b.conv2d("conv", x, 4, {1, 1})));
+  const Graph graph = std::move(b).finish().value();
+  Weights weights = test::random_weights(graph);
+  weights.erase("conv.weight");
+  weights["bn.bias"] = Tensor::from_floats({5}, std::vector<float>(5));
+  const auto made = make_plan(smallest_device(), "a device", graph, weights, {});
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().message, HasSubstr("conv.weight is missing"));
+  EXPECT_THAT(made.error().message, HasSubstr("bn.bias is f32 [5] where f32 [4] is needed"));
+}
+
+TEST(Plan, RefusesAKernelThatDoesNotExistAndListsThoseThatDo) {
+  SessionOptions options;
+  options.kernels = {"conv2d_magic"};
+  const auto made = plan(smallest_device(), conv_net({1, 3, 8, 8}, 4), options);
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().message, HasSubstr("'conv2d_magic'"));
+  EXPECT_THAT(made.error().message, HasSubstr("conv2d_direct"));
+}
+
+TEST(Plan, TheFallbackOfEveryOperatorFitsEverything) {
+  for (size_t kind = 0; kind < std::variant_size_v<Attrs>; ++kind) {
+    const auto variants = kernel_variants(static_cast<OpKind>(kind));
+    ASSERT_FALSE(variants.empty());
+    EXPECT_EQ(variants.back().supported, nullptr) << variants.back().name;
+    for (const KernelVariant& variant : variants) {
+      EXPECT_TRUE(variant.name.starts_with(op_name(static_cast<OpKind>(kind)))) << variant.name;
+    }
+  }
+}
+
+TEST(Plan, AFlattenOfOnePixelMovesNothing) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {2, 6, 1, 1});
+  b.output(b.flatten("flatten", x));
+  const Plan made = plan(smallest_device(), std::move(b).finish().value()).value();
+  EXPECT_EQ(made.dispatches.size(), 2u);  // In and out.
+  EXPECT_EQ(made.arena_offset(made.graph.inputs[0]), made.arena_offset(made.graph.outputs[0]));
+}
+
+}  // namespace
+}  // namespace caldera

@@ -1,0 +1,75 @@
+// A batch cut into runs of images, because one binding may not span it, computes the same.
+#include <gtest/gtest.h>
+
+#include "caldera/reference.h"
+
+#include "graph/test_hooks.h"
+#include "runtime/device_impl.h"
+#include "tests/graph/random_operands.h"
+#include "tests/graph/small_net.h"
+#include "tests/support/device.h"
+
+namespace caldera {
+namespace {
+
+std::vector<float> run_poisoned(Session& session, const std::vector<float>& input) {
+  const Shape& shape = session.graph().value(session.graph().outputs[0]).shape;
+  std::vector<float> output(static_cast<size_t>(element_count(shape)));
+  poison_memory(session);
+  const Status ran = session.run(input, output);
+  EXPECT_TRUE(ran.ok()) << ran.error().message;
+  return output;
+}
+
+TEST(Slicing, ABatchInRunsGivesTheReferencesResult) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = test::small_net(23);
+  const Weights weights = test::random_weights(graph);
+  const auto inputs = test::random_inputs(graph);
+  Capabilities limits = device.impl().capabilities();
+
+  auto whole = Session::create(device, graph, weights);
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  limits.max_storage_buffer_range = 128 * 1024;
+  auto cut = create_session_within(limits, device, graph, weights);
+  ASSERT_TRUE(cut.ok()) << cut.error().message;
+  EXPECT_GT(cut->stats().dispatches, whole->stats().dispatches);
+
+  const std::vector<float> output = run_poisoned(*cut, inputs[0]);
+  EXPECT_EQ(output, run_poisoned(*whole, inputs[0]));
+  const auto reference = run_reference(graph, weights, inputs);
+  ASSERT_TRUE(reference.ok()) << reference.error().message;
+  EXPECT_LT(relative_l2(output, (*reference)[graph.outputs[0]]), 1e-5);
+}
+
+TEST(Slicing, AMatrixCutByRowsGivesTheReferencesResult) {
+  CALDERA_REQUIRE_DEVICE(device);
+  GraphBuilder b;
+  b.output(b.linear("fc", b.input("x", {5, 513}), 1001));
+  const Graph graph = std::move(b).finish().value();
+  const Weights weights = test::random_weights(graph);
+  const auto inputs = test::random_inputs(graph);
+  Capabilities limits = device.impl().capabilities();
+  limits.max_storage_buffer_range = 400'000;  // Of 2 MB.
+  auto session = create_session_within(limits, device, graph, weights);
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  EXPECT_GT(session->stats().dispatches, 3u);
+  const auto reference = run_reference(graph, weights, inputs);
+  EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+}
+
+TEST(Slicing, ADispatchFoldedIntoRowsOfWorkgroupsGivesTheReferencesResult) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = test::small_net(3);
+  const Weights weights = test::random_weights(graph);
+  const auto inputs = test::random_inputs(graph);
+  Capabilities limits = device.impl().capabilities();
+  limits.max_workgroup_count[0] = 3;
+  auto session = create_session_within(limits, device, graph, weights);
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const auto reference = run_reference(graph, weights, inputs);
+  EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+}
+
+}  // namespace
+}  // namespace caldera

@@ -1,0 +1,40 @@
+// What shaders bind, as their SPIR-V tells after optimisation.
+#include "runtime/reflection.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/shader.h"
+#include "shaders/conv2d/conv2d_params.h"
+
+namespace caldera {
+namespace {
+
+TEST(Reflection, TellsReadsFromWrites) {
+  const ShaderReflection tile = reflect(shader_spirv(ShaderId::conv2d_tile)).value();
+  ASSERT_EQ(tile.bindings.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(tile.bindings[i].type, BindingType::kStorageBuffer);
+    EXPECT_EQ(tile.bindings[i].writes, i == 2) << i;
+    EXPECT_EQ(tile.bindings[i].reads, i != 2) << i;
+  }
+  EXPECT_EQ(tile.push_constant_bytes, sizeof(shader::Conv2dParams));
+  EXPECT_EQ(tile.specialization_constants, 1u);
+}
+
+TEST(Reflection, KnowsTexelBuffers) {
+  const ShaderReflection subgroup = reflect(shader_spirv(ShaderId::conv2d_subgroup)).value();
+  ASSERT_EQ(subgroup.bindings.size(), 5u);
+  EXPECT_EQ(subgroup.bindings[0].type, BindingType::kStorageTexelBuffer);
+  EXPECT_FALSE(subgroup.bindings[0].writes);
+  EXPECT_EQ(subgroup.bindings[2].type, BindingType::kStorageBuffer);
+  EXPECT_EQ(subgroup.specialization_constants, 2u);
+}
+
+TEST(Reflection, RefusesWhatIsNotSpirv) {
+  const uint32_t words[] = {1, 2, 3, 4, 5, 6};
+  EXPECT_FALSE(reflect(words).ok());
+  EXPECT_FALSE(reflect({}).ok());
+}
+
+}  // namespace
+}  // namespace caldera
