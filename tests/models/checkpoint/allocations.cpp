@@ -46,21 +46,59 @@ size_t AllocationWatch::peak() const {
 
 }  // namespace caldera::test
 
+// All forms: a sanitizer's own would not know of the size before the block.
+using caldera::test::allocate;
+using caldera::test::release;
+
 void* operator new(size_t size) {
-  return caldera::test::allocate(size, 16);
+  return allocate(size, 16);
+}
+void* operator new[](size_t size) {
+  return allocate(size, 16);
 }
 void* operator new(size_t size, std::align_val_t alignment) {
-  return caldera::test::allocate(size, static_cast<size_t>(alignment));
+  return allocate(size, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t size, std::align_val_t alignment) {
+  return allocate(size, static_cast<size_t>(alignment));
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(size, 16);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new[](size_t size, const std::nothrow_t& nothrow) noexcept {
+  return operator new(size, nothrow);
 }
 void operator delete(void* block) noexcept {
-  caldera::test::release(block, 16);
+  release(block, 16);
+}
+void operator delete[](void* block) noexcept {
+  release(block, 16);
 }
 void operator delete(void* block, size_t) noexcept {
-  caldera::test::release(block, 16);
+  release(block, 16);
+}
+void operator delete[](void* block, size_t) noexcept {
+  release(block, 16);
+}
+void operator delete(void* block, const std::nothrow_t&) noexcept {
+  release(block, 16);
+}
+void operator delete[](void* block, const std::nothrow_t&) noexcept {
+  release(block, 16);
 }
 void operator delete(void* block, std::align_val_t alignment) noexcept {
-  caldera::test::release(block, static_cast<size_t>(alignment));
+  release(block, static_cast<size_t>(alignment));
+}
+void operator delete[](void* block, std::align_val_t alignment) noexcept {
+  release(block, static_cast<size_t>(alignment));
 }
 void operator delete(void* block, size_t, std::align_val_t alignment) noexcept {
-  caldera::test::release(block, static_cast<size_t>(alignment));
+  release(block, static_cast<size_t>(alignment));
+}
+void operator delete[](void* block, size_t, std::align_val_t alignment) noexcept {
+  release(block, static_cast<size_t>(alignment));
 }

@@ -165,9 +165,11 @@ TEST(ZipWriter, WritesZip64WhereItMust) {
   ZipWriter zip(*file, 20);
   const std::string pickle =
       Pickle().op("}").string("w").tensor("FloatStorage", "0", {8}, {1}, 0, 8).op("s").done();
+  // First, since PyTorch 1.13 reads no small record with an offset in zip64 where the file is
+  // small.
+  ASSERT_TRUE(zip.add("archive/version", "3\n").ok());
   ASSERT_TRUE(zip.add("archive/data.pkl", pickle).ok());
   ASSERT_TRUE(zip.add("archive/data/0", std::string(32, '\0')).ok());
-  ASSERT_TRUE(zip.add("archive/version", "3\n").ok());
   ASSERT_TRUE(zip.finish().ok());
   ASSERT_TRUE(file->commit().ok());
   EXPECT_THAT(read_file(scratch / "x.pth"), HasSubstr("PK\6\6"));
