@@ -4,13 +4,11 @@
 #include <map>
 #include <numeric>
 
+#include "graph/align.h"
+
 namespace caldera {
 
 namespace {
-
-uint64_t round_up(uint64_t value, uint64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 bool overlap(const Lifetime& a, const Lifetime& b) {
   return a.first <= b.last && b.first <= a.last;

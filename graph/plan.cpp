@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/passes/passes.h"
 #include "shaders/data_movement/data_movement_params.h"
@@ -13,14 +14,6 @@
 namespace caldera {
 
 namespace {
-
-// The longest that one dispatch may keep a device, as multiply-adds: a tenth of a second on an
-// integrated GPU of 1 TFLOP/s, well within any driver's watchdog.
-constexpr int64_t kMaxDispatchWork = int64_t{50'000'000'000};
-
-uint64_t round_up(uint64_t value, uint64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 Status check_weights(const Graph& graph, const Weights& weights) {
   std::string problems;
@@ -83,14 +76,14 @@ class Planner {
                       int64_t batch, uint64_t most, int64_t image_work, Emit emit) {
     const uint64_t largest = *std::max_element(image_bytes.begin(), image_bytes.end());
     int64_t run = batch;
-    if (largest * static_cast<uint64_t>(batch) > most || image_work * batch > kMaxDispatchWork) {
+    if (largest * static_cast<uint64_t>(batch) > most || image_work * batch > kMaxSubmitWork) {
       const uint64_t alignment = capabilities_.storage_buffer_alignment;
       int64_t multiple = 1;
       for (const uint64_t bytes : image_bytes) {
         multiple = std::max(multiple, static_cast<int64_t>(alignment / std::gcd(alignment, bytes)));
       }
       int64_t fits = static_cast<int64_t>(most / largest);
-      if (image_work > 0) fits = std::min(fits, std::max(multiple, kMaxDispatchWork / image_work));
+      if (image_work > 0) fits = std::min(fits, std::max(multiple, kMaxSubmitWork / image_work));
       run = std::min(batch, fits / multiple * multiple);
     }
     if (run < 1) return too_large(layer, largest, most);

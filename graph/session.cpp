@@ -18,8 +18,6 @@ namespace caldera {
 
 namespace {
 
-// Multiply-adds after which a command buffer ends, so that no submit keeps a device for long.
-constexpr int64_t kMaxSubmitWork = int64_t{50'000'000'000};
 constexpr uint64_t kSmallestBuffer = 256;  // Vulkan has no empty buffers.
 
 Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& program) {
@@ -198,6 +196,11 @@ Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
   const Value& value = plan.graph.value(activation);
   if (value.role != ValueRole::kActivation && value.role != ValueRole::kInput) {
     return Error{ErrorCode::kInvalidInput, fmt::format("'{}' is not an activation", value.name)};
+  }
+  if (value.role == ValueRole::kActivation && value.producer == NodeId::kNone) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("'{}' was fused into the node after it; turn fusion off to read it",
+                             value.name)};
   }
   const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
   const ImageShape shape(value.shape);
