@@ -3,8 +3,36 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 namespace caldera {
+
+enum class ComponentType : uint8_t {
+  kFloat16,
+  kFloat32,
+  kFloat64,
+  kSint8,
+  kSint16,
+  kSint32,
+  kSint64,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kOther,  // Newer than these.
+};
+
+// One product that a subgroup computes together: result = A B + C, where A is [m, k], B is [k, n],
+// and C and the result are [m, n].
+struct CooperativeMatrixShape {
+  uint32_t m = 0;
+  uint32_t n = 0;
+  uint32_t k = 0;
+  ComponentType a{};
+  ComponentType b{};
+  ComponentType c{};
+  ComponentType result{};
+};
 
 struct Capabilities {
   uint64_t max_storage_buffer_range = 0;  // Bytes that one binding may span.
@@ -24,8 +52,10 @@ struct Capabilities {
   bool subgroup_shuffle = false;
   bool subgroup_size_control = false;       // A pipeline may ask for a size and for full subgroups.
   bool fp16 = false;                        // shaderFloat16 and 16-bit storage.
-  bool cooperative_matrix = false;          // VK_KHR_cooperative_matrix is listed.
+  bool cooperative_matrix = false;          // VK_KHR_cooperative_matrix and what it needs.
   bool host_visible_device_memory = false;  // The host writes device memory without staging.
+  // Subgroup scope, without saturation, in the driver's order. None without cooperative_matrix.
+  std::vector<CooperativeMatrixShape> cooperative_matrix_shapes;
 };
 
 }  // namespace caldera

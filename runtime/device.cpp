@@ -34,6 +34,17 @@ Status DeviceImpl::create_device() {
     features12.pNext = &size_control;
     extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
   }
+#ifdef VK_KHR_cooperative_matrix
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+      .pNext = features12.pNext,
+      .cooperativeMatrix = VK_TRUE};
+  if (can.cooperative_matrix) {
+    features12.pNext = &matrix;
+    features12.vulkanMemoryModel = VK_TRUE;  // Which every such shader declares.
+    extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+  }
+#endif
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features12};
   features11.storageBuffer16BitAccess = can.fp16;

@@ -30,13 +30,16 @@ VkDebugUtilsMessengerCreateInfoEXT messenger_info(Instance::OnMessage* on_messag
           .pUserData = on_message};
 }
 
-bool has_layer(const char* name) {
+// The Vulkan version that a layer is written for; 0 where it is not installed.
+uint32_t layer_version(const char* name) {
   uint32_t count = 0;
   vkEnumerateInstanceLayerProperties(&count, nullptr);
   std::vector<VkLayerProperties> layers(count);
   vkEnumerateInstanceLayerProperties(&count, layers.data());
-  return std::any_of(layers.begin(), layers.end(),
-                     [&](const auto& layer) { return !std::strcmp(layer.layerName, name); });
+  const auto found = std::find_if(layers.begin(), layers.end(), [&](const auto& layer) {
+    return !std::strcmp(layer.layerName, name);
+  });
+  return found == layers.end() ? 0 : found->specVersion;
 }
 
 bool has_extension(const char* name) {
@@ -57,13 +60,15 @@ Result<std::shared_ptr<Instance>> Instance::create(bool validation, OnMessage on
     return Error{ErrorCode::kNoDevice,
                  "the Vulkan loader is older than 1.2: install a newer one (libvulkan1)"};
   }
-  if (validation && !has_layer(kValidationLayer)) {
+  const uint32_t validation_version = validation ? layer_version(kValidationLayer) : 0;
+  if (validation && validation_version == 0) {
     return Error{ErrorCode::kNoDevice,
                  "the Vulkan validation layers are not installed (Debian, Ubuntu: "
                  "vulkan-validationlayers)"};
   }
 
   std::shared_ptr<Instance> instance(new Instance);
+  instance->validation_version_ = validation_version;
   instance->on_message_ = on_message ? std::move(on_message) : [](const std::string&) {};
 
   const VkApplicationInfo application{.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,

@@ -19,6 +19,9 @@ class Instance {
   Instance& operator=(const Instance&) = delete;
 
   VkInstance handle() const { return handle_; }
+  // The Vulkan version that the loaded validation layers are written for; 0 where none are. They
+  // object to the structures of newer extensions.
+  uint32_t validation_version() const { return validation_version_; }
 
  private:
   Instance() = default;
@@ -26,6 +29,7 @@ class Instance {
   VkInstance handle_ = VK_NULL_HANDLE;
   VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
   OnMessage on_message_;
+  uint32_t validation_version_ = 0;
 };
 
 }  // namespace caldera

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/cooperative_matrix.h"
+
 namespace caldera {
 
 namespace {
@@ -73,7 +75,7 @@ uint64_t largest_local_heap(const VkPhysicalDeviceMemoryProperties& memory) {
   return largest;
 }
 
-void query_capabilities(PhysicalDevice& device,
+void query_capabilities(PhysicalDevice& device, const Instance& instance,
                         const std::vector<VkExtensionProperties>& extensions) {
   const bool size_control = lists(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
 
@@ -126,7 +128,10 @@ void query_capabilities(PhysicalDevice& device,
     out.max_subgroup_size = size_control_properties.maxSubgroupSize;
   }
   out.fp16 = features12.shaderFloat16 && features11.storageBuffer16BitAccess;
-  out.cooperative_matrix = lists(extensions, "VK_KHR_cooperative_matrix");
+  if (lists(extensions, "VK_KHR_cooperative_matrix") && features12.vulkanMemoryModel) {
+    out.cooperative_matrix_shapes = cooperative_matrix_shapes(instance, device.handle);
+  }
+  out.cooperative_matrix = !out.cooperative_matrix_shapes.empty();
   out.host_visible_device_memory =
       device.info.type != DeviceType::kDiscrete &&
       has_memory_type(device.memory, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
@@ -138,7 +143,7 @@ void query_capabilities(PhysicalDevice& device,
   device.info.driver_info = properties12.driverInfo;
 }
 
-PhysicalDevice describe(VkPhysicalDevice handle) {
+PhysicalDevice describe(const Instance& instance, VkPhysicalDevice handle) {
   PhysicalDevice device;
   device.handle = handle;
   vkGetPhysicalDeviceProperties(handle, &device.properties);
@@ -162,7 +167,7 @@ PhysicalDevice describe(VkPhysicalDevice handle) {
   const auto extensions = device_extensions(handle);
   device.portability_subset = lists(extensions, "VK_KHR_portability_subset");
   device.memory_budget = lists(extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  query_capabilities(device, extensions);
+  query_capabilities(device, instance, extensions);
 
   const Capabilities& capabilities = device.capabilities;
   info.memory_bytes = largest_local_heap(device.memory);
@@ -250,7 +255,7 @@ Result<std::vector<PhysicalDevice>> list_physical_devices(const Instance& instan
   }
 
   std::vector<PhysicalDevice> devices;
-  for (const VkPhysicalDevice handle : handles) devices.push_back(describe(handle));
+  for (const VkPhysicalDevice handle : handles) devices.push_back(describe(instance, handle));
   std::stable_sort(devices.begin(), devices.end(), [](const auto& a, const auto& b) {
     const auto rank = [](const PhysicalDevice& device) {
       return std::pair(!device.info.unusable.empty(), device.info.type);

@@ -10,6 +10,7 @@
 namespace caldera {
 
 std::string_view shader_name(ShaderId id);
+// Empty for a shader that needs a newer compiler than the build had.
 std::span<const uint32_t> shader_spirv(ShaderId id);
 
 }  // namespace caldera
