@@ -3,9 +3,12 @@
 // together. The shader is this test's own, so its pipeline is made here.
 #include "spirv/cooperative_matrix.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
