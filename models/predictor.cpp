@@ -94,6 +94,13 @@ std::vector<ViewSet> views_of(const Model& model, const PredictorOptions& option
   return sets;
 }
 
+// Enough views to keep a device busy; whole samples, and no more than there are.
+int64_t suitable_batch(size_t view_size, int64_t views, int64_t images) {
+  const int64_t most = view_size <= size_t{3} * 64 * 64 ? 128 : 32;
+  const int64_t samples = std::max<int64_t>(1, most / views);
+  return views * (images > 0 ? std::min(samples, images) : samples);
+}
+
 Status check_models(const std::vector<Model>& models) {
   if (models.empty()) {
     return Error{ErrorCode::kInvalidInput, "a predictor needs a model; none was given"};
@@ -203,7 +210,8 @@ Result<Predictor> Predictor::create(const Device& device, const std::vector<Mode
   for (const ViewSet& set : sets) largest_view = std::max(largest_view, set.view_size());
 
   const bool choose = options.batch == 0;
-  state->batch = !choose ? options.batch : largest_view <= size_t{3} * 64 * 64 ? 128 : 32;
+  state->batch =
+      choose ? suitable_batch(largest_view, sets.back().count, options.images) : options.batch;
   for (;;) {
     std::optional<Error> no_room;
     for (const Need& need : needs) {
@@ -243,10 +251,8 @@ int64_t Predictor::batch() const {
   return state_->batch;
 }
 
-int64_t Predictor::views() const {
-  int64_t views = 0;
-  for (const ViewSet& set : *state_->view_sets) views += set.count;
-  return views;
+int64_t Predictor::samples_per_run() const {
+  return std::max<int64_t>(1, state_->batch / state_->view_sets->back().count);
 }
 
 size_t Predictor::sample_size() const {

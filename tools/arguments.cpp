@@ -24,11 +24,17 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
       ->type_name("N");
 }
 
-void add_model(CLI::App& command, ModelArgs& args) {
-  command.add_option("MODEL", args.models, "A model or checkpoint file, or an architecture's name")
-      ->expected(1)
+void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
+                    const std::string& description) {
+  command
+      .add_option_function<std::string>(
+          name, [&args](const std::string& model) { args.models = {model}; }, description)
       ->required();
   add_model_options(command, args);
+}
+
+void add_model(CLI::App& command, ModelArgs& args) {
+  add_model_file(command, args, "MODEL", "A model or checkpoint file, or an architecture's name");
 }
 
 void add_ensemble(CLI::App& command, ModelArgs& args) {
@@ -138,16 +144,17 @@ Result<Device> open_device(const DeviceArgs& args) {
   }
   Result<Device> device = Device::open(options);
   if (!device.ok() && device.error().code == ErrorCode::kNoDevice && args.device.empty()) {
-    return Error{ErrorCode::kNoDevice,
-                 device.error().message + " (`caldera doctor` says what to install)"};
+    return Error{ErrorCode::kNoDevice, device.error().message + "; `caldera doctor` looks closer"};
   }
   return device;
 }
 
 Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,
-                                 const ViewArgs& views, const DeviceArgs& device_args) {
+                                 const ViewArgs& views, const DeviceArgs& device_args,
+                                 size_t images) {
   return Predictor::create(device, models,
                            {.batch = views.batch,
+                            .images = static_cast<int64_t>(images),
                             .ten_crop = views.ten_crop,
                             .scales = views.scales,
                             .session = device_args.session()});

@@ -42,7 +42,10 @@ struct ViewArgs {
 
 // --arch, --preprocess, --labels, --seed.
 void add_model_options(CLI::App& command, ModelArgs& args);
-// A positional MODEL and the options above.
+// A positional argument for one model, and the options above.
+void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
+                    const std::string& description);
+// The same, as MODEL.
 void add_model(CLI::App& command, ModelArgs& args);
 // --model, any number of times: an ensemble in place of MODEL.
 void add_ensemble(CLI::App& command, ModelArgs& args);
@@ -61,8 +64,10 @@ Result<std::vector<Model>> load_models(const ModelArgs& args);
 std::string model_names(const std::vector<Model>& models);
 
 Result<Device> open_device(const DeviceArgs& args);
+// For `images` images in all.
 Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,
-                                 const ViewArgs& views, const DeviceArgs& device_args);
+                                 const ViewArgs& views, const DeviceArgs& device_args,
+                                 size_t images);
 
 // $XDG_CACHE_HOME/caldera, else ~/.cache/caldera; empty where neither variable is set.
 std::filesystem::path cache_dir();

@@ -25,9 +25,10 @@ struct Args {
 
 void print_prediction(const std::string& image, const std::vector<RankedClass>& ranked,
                       const std::vector<std::string>& labels) {
+  const bool named = has_class_names(labels);
   fmt::print("{}\n", image);
   for (const RankedClass& r : ranked) {
-    fmt::print("  {:6.2f}%  {}\n", r.probability * 100, labels[r.index]);
+    fmt::print("  {:6.2f}%  {}{}\n", r.probability * 100, named ? "" : "class ", labels[r.index]);
   }
 }
 
@@ -57,16 +58,14 @@ Result<int> run_classify(const Args& given) {
 
   CALDERA_TRY_ASSIGN(const std::vector<Model> models, load_models(args.model));
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
-  const auto many = static_cast<int64_t>(images.size());
-  // A single image needs no room for more.
-  if (args.views.batch == 0 && many == 1 && !args.views.ten_crop) args.views.batch = 1;
-  CALDERA_TRY_ASSIGN(Predictor predictor, make_predictor(device, models, args.views, args.device));
+  CALDERA_TRY_ASSIGN(Predictor predictor,
+                     make_predictor(device, models, args.views, args.device, images.size()));
 
   ImageLoader loader({images.begin(), images.end()}, predictor.transform(),
                      static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), 64);
   Json results = Json::array();
   int64_t skipped = 0;
-  const auto group = static_cast<size_t>(std::max<int64_t>(1, predictor.batch()));
+  const auto group = static_cast<size_t>(predictor.samples_per_run());
   std::vector<float> samples;
   std::vector<size_t> owners;
   std::vector<float> probabilities;

@@ -153,7 +153,8 @@ Result<int> run_eval(const Args& given) {
   CALDERA_TRY_ASSIGN(const ImageFolder folder, scan_image_folder(where));
   CALDERA_TRY_ASSIGN(const std::vector<Model> models, load_models(args.model));
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
-  CALDERA_TRY_ASSIGN(Predictor predictor, make_predictor(device, models, args.views, args.device));
+  CALDERA_TRY_ASSIGN(Predictor predictor, make_predictor(device, models, args.views, args.device,
+                                                         folder.samples.size()));
   const int64_t classes = predictor.classes();
   CALDERA_TRY_ASSIGN(const ClassMap map, map_classes(folder, predictor.labels(), classes, where));
 
@@ -162,8 +163,7 @@ Result<int> run_eval(const Args& given) {
   const int threads = args.threads > 0
                           ? args.threads
                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  // Whole batches where a sample is one view; else enough samples to fill one.
-  const int64_t group = std::max<int64_t>(1, predictor.batch() / predictor.views());
+  const int64_t group = predictor.samples_per_run();
   const auto start = Clock::now();
   ImageLoader loader(std::move(paths), predictor.transform(), threads,
                      static_cast<int>(2 * group + threads));

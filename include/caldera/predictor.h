@@ -21,8 +21,10 @@
 namespace caldera {
 
 struct PredictorOptions {
-  // Views a run. 0: 128 of up to 64x64, else 32; halved while the device has no room.
+  // Views a run. 0: about 128 of up to 64x64, else 32; halved while the device has no room.
   int64_t batch = 0;
+  // Images to come in all, where that is known: a batch chosen need not be larger. 0: not known.
+  int64_t images = 0;
   // Four corners and the centre, and their mirror images.
   bool ten_crop = false;
   // Shorter sides: at each one, the image is resized to it and its central square is a view. The
@@ -48,8 +50,8 @@ class Predictor {
   const std::vector<std::string>& labels() const;
   // Views that one run takes: as asked, or as chosen.
   int64_t batch() const;
-  // Views of one image, over all models' input sizes.
-  int64_t views() const;
+  // Samples for one call of predict() that leave the fewest places of a batch empty.
+  int64_t samples_per_run() const;
 
   // Floats of one sample: all views of one image, normalised.
   size_t sample_size() const;
