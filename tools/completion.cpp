@@ -18,6 +18,7 @@ struct CompletedOption {
   std::vector<std::string> names;  // With their dashes.
   std::string description;
   bool takes_value = false;
+  bool repeats = false;
   std::vector<std::string> values;  // Empty: files.
 };
 
@@ -38,26 +39,18 @@ std::vector<std::string> values_of(std::string_view option) {
   return names;
 }
 
-std::string first_line(const std::string& text) {
-  std::string line = text.substr(0, text.find('\n'));
-  // Up to the first full stop: what the command does.
-  if (const size_t stop = line.find(". "); stop != std::string::npos) line.resize(stop);
-  if (!line.empty() && line.back() == '.') line.pop_back();
-  return line;
-}
-
 std::vector<CompletedOption> options_of(const CLI::App& app) {
   std::vector<CompletedOption> options;
   for (const CLI::Option* option : app.get_options()) {
     if (!option->nonpositional()) continue;
-    CompletedOption completed{
-        .names = {}, .description = first_line(option->get_description()), .values = {}};
+    CompletedOption completed{.names = {}, .description = option->get_description(), .values = {}};
     for (const std::string& name : option->get_snames()) completed.names.push_back("-" + name);
     for (const std::string& name : option->get_lnames()) {
       completed.names.push_back("--" + name);
       completed.values = values_of(completed.names.back());
     }
     completed.takes_value = option->get_items_expected_max() > 0;
+    completed.repeats = option->get_expected_max() > 1;
     options.push_back(std::move(completed));
   }
   return options;
@@ -67,7 +60,7 @@ std::vector<CompletedCommand> commands_of(const CLI::App& app) {
   std::vector<CompletedCommand> commands;
   for (const CLI::App* command : app.get_subcommands({})) {
     const bool shells = command->get_name() == "completion";
-    commands.push_back({command->get_name(), first_line(command->get_description()),
+    commands.push_back({command->get_name(), summary(command->get_description()),
                         options_of(*command), shells ? kShells : std::vector<std::string>{}});
   }
   return commands;
@@ -91,7 +84,7 @@ std::string bash_script(const std::vector<CompletedCommand>& commands) {
   std::string values;
   for (const CompletedCommand& command : commands) {
     names.push_back(command.name);
-    std::vector<std::string> words = command.values;
+    std::vector<std::string> words;
     for (const CompletedOption& option : command.options) {
       words.insert(words.end(), option.names.begin(), option.names.end());
       if (!option.takes_value) continue;
@@ -103,11 +96,13 @@ std::string bash_script(const std::vector<CompletedCommand>& commands) {
                                                     quoted(joined(option.values)));
       values += fmt::format("    {}) {}; return ;;\n", fmt::join(patterns, " | "), choices);
     }
-    options += fmt::format("    {}) words={} ;;\n", command.name, quoted(joined(words)));
+    options += fmt::format("    {}) options={} values={} ;;\n", command.name, quoted(joined(words)),
+                           quoted(joined(command.values)));
   }
   return fmt::format(R"(# bash completion for caldera, made by `caldera completion bash`.
 _caldera() {{
-  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}} words
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
+  local options values
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
     COMPREPLY=($(compgen -W '{} --help --version' -- "$word"))
@@ -118,7 +113,10 @@ _caldera() {{
   case "$command" in
 {}    *) return ;;
   esac
-  COMPREPLY=($(compgen -W "$words" -- "$word"))
+  case "$word" in
+    -*) COMPREPLY=($(compgen -W "$options" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W "$values" -- "$word")) ;;
+  esac
   if ((${{#COMPREPLY[@]}} == 0)); then compopt -o default; fi
 }}
 complete -F _caldera caldera
@@ -144,7 +142,8 @@ std::string zsh_script(const std::vector<CompletedCommand>& commands) {
     cases += fmt::format("    {})\n      _arguments -s", command.name);
     for (const CompletedOption& option : command.options) {
       for (const std::string& name : option.names) {
-        std::string spec = fmt::format("{}[{}]", name, zsh_text(option.description));
+        std::string spec =
+            fmt::format("{}{}[{}]", option.repeats ? "*" : "", name, zsh_text(option.description));
         if (option.takes_value) {
           spec += option.values.empty() ? ":value:_files"
                                         : fmt::format(":value:({})", joined(option.values));

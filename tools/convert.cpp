@@ -44,7 +44,8 @@ Result<int> run_convert(const Args& args) {
   const uint64_t bytes = fs::file_size(output, error);
   const size_t tensors = model.checkpoint().tensors.size();
   const std::string architecture = model.architecture().full_name();
-  const char* format = pytorch ? "pytorch" : "safetensors";
+  const std::string_view format = checkpoint_format_name(pytorch ? CheckpointFormat::kPyTorchZip
+                                                                 : CheckpointFormat::kSafetensors);
   if (args.json) {
     print_json({{"output", output.string()},
                 {"format", format},
@@ -53,7 +54,7 @@ Result<int> run_convert(const Args& args) {
                 {"bytes", bytes}});
   } else {
     fmt::print("{}: {}, {} tensors, {}, {}\n", output.string(), architecture, tensors,
-               human_bytes(bytes), pytorch ? "PyTorch" : "Caldera (safetensors)");
+               human_bytes(bytes), format);
   }
   return kExitDone;
 }
@@ -67,11 +68,8 @@ void add_convert(CLI::App& app, Action& action) {
       "Convert a checkpoint. OUT.safetensors is Caldera's own file: with architecture,\n"
       "preprocessing and labels inside. OUT.pth is a PyTorch state_dict with torchvision's\n"
       "names. Weights keep their bytes.");
-  command->add_option("IN", args->model.models, "A model or checkpoint file")
-      ->expected(1)
-      ->required();
+  add_model_file(*command, args->model, "IN", "A model or checkpoint file");
   command->add_option("OUT", args->output, "Ends in .safetensors, .pth or .pt")->required();
-  add_model_options(*command, args->model);
   command->add_flag("-f,--force", args->force, "Replace OUT where it is there already");
   add_json_option(*command, args->json);
   command->footer(

@@ -120,6 +120,10 @@ void advise_on_gpus(const Findings& findings, std::vector<std::string>& advice) 
 std::vector<std::string> advice_on(const Findings& findings) {
   const Survey& survey = findings.survey;
   std::vector<std::string> advice;
+  for (const auto& [name, value] : survey.environment) {
+    if (findings.usable || name == "CALDERA_DEVICE" || !name.starts_with("VK_")) continue;
+    advice.push_back(fmt::format("{} is set, and decides which drivers are seen: unset it", name));
+  }
   if (survey.loader.path.empty()) {
     advice.push_back("the Vulkan loader is missing: " + install_line(survey, &Packages::loader));
   }
@@ -138,10 +142,6 @@ std::vector<std::string> advice_on(const Findings& findings) {
   if (!findings.usable && driver && findings.devices.ok() && findings.devices->empty()) {
     advice.push_back(fmt::format("the drivers show no device; one for the CPU always does: {}",
                                  install_line(survey, &Packages::mesa)));
-  }
-  for (const auto& [name, value] : survey.environment) {
-    if (findings.usable || name == "CALDERA_DEVICE" || !name.starts_with("VK_")) continue;
-    advice.push_back(fmt::format("{} is set, and decides which drivers are seen: unset it", name));
   }
   return advice;
 }

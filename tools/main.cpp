@@ -30,26 +30,66 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-int unknown_command(const CLI::App& app, std::string_view given) {
-  std::string nearest;
+// The candidate nearest to what was given, if any is near enough to have been meant.
+std::string nearest(std::string_view given, const std::vector<std::string>& candidates) {
+  std::string best;
   size_t distance = 3;
-  for (const CLI::App* command : app.get_subcommands({})) {
-    const size_t d = edit_distance(given, command->get_name());
+  for (const std::string& candidate : candidates) {
+    const size_t d = edit_distance(given, candidate);
     if (d >= distance) continue;
     distance = d;
-    nearest = command->get_name();
+    best = candidate;
   }
-  return print_error(usage_error(
-      nearest.empty()
-          ? fmt::format("no command '{}'; `caldera --help` lists them", given)
-          : fmt::format("no command '{}'; did you mean `caldera {}`?", given, nearest)));
+  return best;
+}
+
+// An error for the first word that is neither a command nor one of its options. The parser would
+// tell the second as a surplus argument.
+Status check_words(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2) return usage_error("name a command; `caldera --help` lists them");
+  if (argv[1][0] == '-') return {};
+  const CLI::App* chosen = nullptr;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    names.push_back(command->get_name());
+    if (names.back() == argv[1]) chosen = command;
+  }
+  if (!chosen) {
+    const std::string meant = nearest(argv[1], names);
+    if (meant.empty()) {
+      return usage_error(fmt::format("no command '{}'; `caldera --help` lists them", argv[1]));
+    }
+    return usage_error(fmt::format("no command '{}'; did you mean `caldera {}`?", argv[1], meant));
+  }
+  for (int i = 2; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    std::string option = argv[i];
+    if (!option.starts_with("--")) continue;
+    option.resize(std::min(option.find('='), option.size()));
+    if (chosen->get_option_no_throw(option)) continue;
+    std::vector<std::string> options;
+    for (const CLI::Option* known : chosen->get_options()) {
+      for (const std::string& name : known->get_lnames()) options.push_back("--" + name);
+    }
+    const std::string meant = nearest(option, options);
+    return usage_error(fmt::format("{} has no option {}; {}", chosen->get_name(), option,
+                                   meant.empty()
+                                       ? fmt::format("see `caldera {} --help`", chosen->get_name())
+                                       : fmt::format("did you mean {}?", meant)));
+  }
+  return {};
 }
 
 // What the parser found wrong, and where to read on.
 int usage_exit(const CLI::App& app, const CLI::ParseError& error) {
   std::string help = "caldera";
   for (const CLI::App* command : app.get_subcommands()) help += " " + command->get_name();
-  return print_error(usage_error(fmt::format("{}; see `{} --help`", error.what(), help)));
+  std::string what = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
+    // "--repeat: 1 required INT missing", in other words.
+    const bool surplus = what.find("At Most") != std::string::npos;
+    what = what.substr(0, what.find(':')) + (surplus ? " may be given once" : " wants a value");
+  }
+  return print_error(usage_error(fmt::format("{}; see `{} --help`", what, help)));
 }
 
 void set_up(CLI::App& app, Action& action) {
@@ -77,19 +117,14 @@ int run(int argc, char** argv) {
   CLI::App app("Residual networks on any Vulkan GPU.", "caldera");
   Action action;
   set_up(app, action);
-  if (argc < 2) {
-    return print_error(usage_error("name a command; `caldera --help` lists them"));
+  if (const Status words = check_words(app, argc, argv); !words.ok()) {
+    return print_error(words.error());
   }
-  const auto commands = app.get_subcommands({});
-  const bool known =
-      argv[1][0] == '-' || std::any_of(commands.begin(), commands.end(),
-                                       [&](const CLI::App* c) { return c->get_name() == argv[1]; });
-  if (!known) return unknown_command(app, argv[1]);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    fmt::print("{}", chosen.empty() ? app.help() : chosen.front()->help());
+    fmt::print("{}", chosen.empty() ? app.help() : chosen.front()->help("caldera"));
     return kExitDone;
   } catch (const CLI::Success& success) {
     return app.exit(success);

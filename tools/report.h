@@ -22,7 +22,7 @@ void print_note(std::string_view message);
 int print_error(const Error& error);
 int exit_code(ErrorCode code);
 
-// To standard output, with a newline.
+// To standard output, as one line.
 void print_json(const Json& object);
 
 // Columns as wide as their widest cell, two spaces apart. Columns of numbers stand to the right.

@@ -242,6 +242,14 @@ Result<int> run_verify(const Args& args) {
   return verdict.passed() ? kExitDone : kExitFailed;
 }
 
+// CLI11's own names the whole range of a double.
+std::string positive_number(const std::string& text) {
+  double value = 0;
+  return CLI::detail::lexical_cast(text, value) && value > 0
+             ? std::string()
+             : fmt::format("{} is no number above 0", text);
+}
+
 }  // namespace
 
 void add_verify(CLI::App& app, Action& action) {
@@ -269,7 +277,7 @@ void add_verify(CLI::App& app, Action& action) {
       ->add_option("--tolerance", args->tolerance,
                    "Of layers and logits (1e-4; logits beyond 200 layers 1e-3)")
       ->type_name("X")
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number);
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
