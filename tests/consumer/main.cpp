@@ -1,8 +1,11 @@
 // A first program on Caldera: opens the best device, loads a model and says what it sees in an
-// image. Without arguments, a net with random weights looks at a grey square, which shows that all
-// of it links and runs.
+// image. The model is a file, or the name of an architecture, which then gets random weights.
+// Without arguments, a small net of that kind looks at a grey square, which shows that all of it
+// links and runs.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include <caldera/caldera.h>
@@ -13,8 +16,9 @@ caldera::Status classify(int argc, char** argv) {
   CALDERA_TRY_ASSIGN(const caldera::Device device, caldera::Device::open());
   std::printf("device: %s\n", device.info().name.c_str());
 
-  auto loaded = argc > 1 ? caldera::Model::load(argv[1])
-                         : caldera::Model::create("cifar_resnet20", /*seed=*/1);
+  const std::string name = argc > 1 ? argv[1] : "cifar_resnet20";
+  auto loaded = std::filesystem::exists(name) ? caldera::Model::load(name)
+                                              : caldera::Model::create(name, /*seed=*/1);
   CALDERA_TRY_ASSIGN(const caldera::Model model, std::move(loaded));
   const caldera::Size2d size = model.input_size();
 
