@@ -21,7 +21,7 @@ case "${1:-}" in
   *) fail "unknown option '$1'; it takes none but --help" ;;
 esac
 
-[[ -r /etc/os-release ]] || fail "no /etc/os-release: set up by hand what docs/building.md lists"
+[[ -r /etc/os-release ]] || fail "no /etc/os-release: install by hand what this script lists"
 . /etc/os-release
 case "$ID:$VERSION_ID" in
   debian:12 | debian:13 | ubuntu:24.04) ;;

@@ -21,11 +21,7 @@ done
 
 [[ -z $setup ]] || tools/setup.sh
 
-# Where the system has no package of PyTorch, tools/setup.sh made a Python that has it.
-python=${CALDERA_PREFIX:-${HOME:-/root}/.cache/caldera}/python/bin/python3
-[[ -x $python ]] || python=
-
-cmake --preset "$preset" ${python:+"-DCALDERA_PYTHON=$python"}
+cmake --preset "$preset"
 cmake --build --preset "$preset"
 
 # A software driver fills the cores by itself, but compiles its kernels on one: so as many tests
