@@ -9,6 +9,7 @@
 #include "caldera/image.h"
 #include "caldera/model.h"
 #include "caldera/npy.h"
+#include "caldera/predictor.h"
 #include "caldera/reference.h"
 #include "caldera/result.h"
 #include "caldera/session.h"
