@@ -1,9 +1,10 @@
-// A sample is cut into view sets: views that share size and preprocessing. Models that take the
-// same views share a set, so that an ensemble of like nets costs one preparation. The sets are
-// immutable and shared with transform(), which runs on the loader's threads.
+// Gathers the views of all samples by their size, runs each model on them in batches, and averages
+// the softmax of the logits. Sessions are made for the sizes foreseen when the predictor is made,
+// and for others as images bring them; the least lately used make room.
 #include "caldera/predictor.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -11,63 +12,29 @@
 
 #include <fmt/format.h>
 
+#include "models/views.h"
+
 namespace caldera {
 
 namespace {
 
-struct ViewSet {
-  Preprocess preprocess;
-  int32_t width = 0;
-  int32_t height = 0;
-  int32_t scale = 0;  // Shorter side; 0: as the preprocessing has it.
-  int64_t count = 1;  // 10 for ten crops.
-  size_t offset = 0;  // Into the sample.
+// Of one model: images of many shapes bring many sizes, and each session holds the weights.
+constexpr size_t kMostSessions = 6;
 
-  size_t view_size() const { return size_t{3} * width * height; }
-  size_t size() const { return count * view_size(); }
-  bool same_views(const ViewSet& other) const {
-    return preprocess == other.preprocess && width == other.width && height == other.height &&
-           scale == other.scale && count == other.count;
-  }
-};
-
-struct Member {
-  size_t view_set = 0;
-  float weight = 1;  // Of one view's probabilities in the mean.
+struct SizedSession {
+  Size2d size;
+  int64_t batch = 0;
+  uint64_t last_used = 0;
   Session session;
 };
 
-// At least `width` x `height`, so that no crop reaches outside.
-Image grown_to(const Image& image, int32_t width, int32_t height) {
-  if (image.width >= width && image.height >= height) return image;
-  return resize_shorter_side(image, std::max(width, height));
-}
-
-void write_views(const Image& image, const ViewSet& set, std::span<float> output) {
-  const Preprocess& preprocess = set.preprocess;
-  if (set.count == 1) {
-    const Image view =
-        set.scale > 0 ? center_crop(resize_shorter_side(image, set.scale), set.width, set.height)
-                      : fit(image, preprocess, set.width, set.height);
-    normalize(view, preprocess, output);
-    return;
-  }
-  const Image resized =
-      preprocess.resize_shorter > 0 ? resize_shorter_side(image, preprocess.resize_shorter) : image;
-  const std::vector<Image> crops =
-      ten_crop(grown_to(resized, set.width, set.height), set.width, set.height);
-  for (size_t i = 0; i < crops.size(); ++i) {
-    normalize(crops[i], preprocess, output.subspan(i * set.view_size(), set.view_size()));
-  }
-}
-
-std::vector<float> prepare_sample(const Image& image, const std::vector<ViewSet>& sets) {
-  std::vector<float> sample(sets.back().offset + sets.back().size());
-  for (const ViewSet& set : sets) {
-    write_views(image, set, std::span(sample).subspan(set.offset, set.size()));
-  }
-  return sample;
-}
+// One model's way of looking at one set of views.
+struct Member {
+  Model model;
+  size_t view_set = 0;
+  float weight = 1;  // Of one view's probabilities in the mean.
+  std::vector<SizedSession> sessions;
+};
 
 // Adds weight * softmax(logits).
 void add_softmax(std::span<const float> logits, float weight, std::span<float> sum) {
@@ -77,21 +44,6 @@ void add_softmax(std::span<const float> logits, float weight, std::span<float> s
   for (size_t i = 0; i < logits.size(); ++i) {
     sum[i] += static_cast<float>(weight * std::exp(double{logits[i]} - highest) / total);
   }
-}
-
-std::vector<ViewSet> views_of(const Model& model, const PredictorOptions& options) {
-  const Size2d input = model.input_size();
-  ViewSet set{.preprocess = model.preprocess(), .width = input.w, .height = input.h};
-  if (options.scales.empty()) {
-    set.count = options.ten_crop ? 10 : 1;
-    return {set};
-  }
-  std::vector<ViewSet> sets;
-  for (const int32_t scale : options.scales) {
-    set.width = set.height = set.scale = scale;
-    sets.push_back(set);
-  }
-  return sets;
 }
 
 // Enough views to keep a device busy; whole samples, and no more than there are.
@@ -151,16 +103,36 @@ Status check_options(const PredictorOptions& options) {
   return {};
 }
 
+// Whether a smaller batch might succeed.
+bool lacks_room(const Error& error) {
+  return error.code == ErrorCode::kOutOfMemory || error.code == ErrorCode::kUnsupported;
+}
+
+// How many samples' views a batch is filled with, and what they weigh together.
+int64_t views_a_sample(const std::vector<ViewSet>& sets) {
+  return std::accumulate(sets.begin(), sets.end(), int64_t{0},
+                         [](int64_t sum, const ViewSet& set) { return sum + set.count; });
+}
+
 }  // namespace
 
 struct Predictor::State {
+  Device device;
+  PredictorOptions options;
   std::vector<std::string> labels;
   int64_t classes = 0;
   int64_t batch = 0;
+  uint64_t uses = 0;
   std::shared_ptr<const std::vector<ViewSet>> view_sets;
   std::vector<Member> members;
-  std::vector<float> input;   // [batch, 3, H, W], of the largest view set.
+  std::vector<float> input;   // [batch, 3, H, W], as large as any batch was.
   std::vector<float> logits;  // [batch, classes]
+
+  Status add_members(const std::vector<Model>& models);
+  Status make_first_sessions(const std::vector<ViewSet>& sets);
+  Result<SizedSession*> session(Member& member, Size2d size, int64_t batch_size);
+  Status run(Member& member, Size2d size, std::span<const View* const> views,
+             std::span<float* const> sums);
 };
 
 Predictor::Predictor(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -168,11 +140,50 @@ Predictor::Predictor(Predictor&&) noexcept = default;
 Predictor& Predictor::operator=(Predictor&&) noexcept = default;
 Predictor::~Predictor() = default;
 
+// One member a model and set; models that want the same set share it.
+Status Predictor::State::add_members(const std::vector<Model>& models) {
+  std::vector<ViewSet> sets;
+  for (const Model& model : models) {
+    const std::vector<ViewSet> wanted = views_of(model, options);
+    const auto shares =
+        static_cast<float>(views_a_sample(wanted)) * static_cast<float>(models.size());
+    for (const ViewSet& set : wanted) {
+      const auto found = std::find(sets.begin(), sets.end(), set);
+      members.push_back({model, static_cast<size_t>(found - sets.begin()), 1.0f / shares, {}});
+      if (found == sets.end()) sets.push_back(set);
+    }
+  }
+  view_sets = std::make_shared<const std::vector<ViewSet>>(std::move(sets));
+  return make_first_sessions(*view_sets);
+}
+
+// So that what cannot run is told at once. A batch that was not asked for is halved until it fits.
+Status Predictor::State::make_first_sessions(const std::vector<ViewSet>& sets) {
+  const bool choose = options.batch == 0;
+  size_t largest_view = 0;
+  for (const ViewSet& set : sets) {
+    largest_view = std::max(largest_view, size_t{3} * set.size.h * set.size.w);
+  }
+  batch = choose ? suitable_batch(largest_view, sets.front().count, options.images) : options.batch;
+  for (;;) {
+    std::optional<Error> failure;
+    for (Member& member : members) {
+      const auto made = session(member, sets[member.view_set].size, batch);
+      if (!made.ok()) failure = made.error();
+      if (failure) break;
+    }
+    if (!failure) return {};
+    if (!choose || batch == 1 || !lacks_room(*failure)) return *std::move(failure);
+    for (Member& member : members) member.sessions.clear();
+    batch /= 2;
+  }
+}
+
 Result<Predictor> Predictor::create(const Device& device, const std::vector<Model>& models,
                                     const PredictorOptions& options) {
   CALDERA_TRY(check_models(models));
   CALDERA_TRY(check_options(options));
-  auto state = std::make_unique<State>();
+  std::unique_ptr<State> state(new State{.device = device, .options = options});
   state->classes = models.front().architecture().classes;
   state->labels = models.front().labels();
   for (const Model& model : models) {
@@ -180,65 +191,31 @@ Result<Predictor> Predictor::create(const Device& device, const std::vector<Mode
     state->labels = model.labels();
     break;
   }
-
-  std::vector<ViewSet> sets;
-  struct Need {
-    const Model* model;
-    size_t view_set;
-    float weight;
-  };
-  std::vector<Need> needs;
-  for (const Model& model : models) {
-    const std::vector<ViewSet> wanted = views_of(model, options);
-    const auto views =
-        std::accumulate(wanted.begin(), wanted.end(), int64_t{0},
-                        [](int64_t sum, const ViewSet& set) { return sum + set.count; });
-    const float weight = 1.0f / static_cast<float>(views * static_cast<int64_t>(models.size()));
-    for (const ViewSet& set : wanted) {
-      const auto found = std::find_if(sets.begin(), sets.end(),
-                                      [&](const ViewSet& s) { return s.same_views(set); });
-      needs.push_back({&model, static_cast<size_t>(found - sets.begin()), weight});
-      if (found != sets.end()) continue;
-      sets.push_back(set);
-      if (sets.size() > 1) {
-        const ViewSet& before = sets[sets.size() - 2];
-        sets.back().offset = before.offset + before.size();
-      }
-    }
-  }
-  size_t largest_view = 0;
-  for (const ViewSet& set : sets) largest_view = std::max(largest_view, set.view_size());
-
-  const bool choose = options.batch == 0;
-  state->batch =
-      choose ? suitable_batch(largest_view, sets.back().count, options.images) : options.batch;
-  for (;;) {
-    std::optional<Error> no_room;
-    for (const Need& need : needs) {
-      const ViewSet& set = sets[need.view_set];
-      CALDERA_TRY_ASSIGN(const Graph graph,
-                         need.model->graph(state->batch, Size2d{set.height, set.width}));
-      Result<Session> session =
-          Session::create(device, graph, need.model->weights(), options.session);
-      if (!session.ok()) {
-        const ErrorCode code = session.error().code;
-        const bool smaller_may_fit =
-            code == ErrorCode::kOutOfMemory || code == ErrorCode::kUnsupported;
-        if (!choose || !smaller_may_fit || state->batch == 1) return std::move(session).error();
-        no_room = std::move(session).error();
-        break;
-      }
-      state->members.push_back({need.view_set, need.weight, std::move(session).value()});
-    }
-    if (!no_room) break;
-    state->members.clear();
-    state->batch /= 2;
-  }
-
-  state->input.resize(state->batch * largest_view);
-  state->logits.resize(state->batch * state->classes);
-  state->view_sets = std::make_shared<const std::vector<ViewSet>>(std::move(sets));
+  CALDERA_TRY(state->add_members(models));
   return Predictor(std::move(state));
+}
+
+// A session that takes at least one view of that size, and `batch_size` of them where there is
+// room.
+Result<SizedSession*> Predictor::State::session(Member& member, Size2d size, int64_t batch_size) {
+  std::vector<SizedSession>& sessions = member.sessions;
+  const auto found = std::find_if(sessions.begin(), sessions.end(), [&](const SizedSession& made) {
+    return made.size == size && made.batch == batch_size;
+  });
+  if (found != sessions.end()) {
+    found->last_used = ++uses;
+    return &*found;
+  }
+  if (sessions.size() == kMostSessions) {
+    sessions.erase(
+        std::min_element(sessions.begin(), sessions.end(),
+                         [](const auto& a, const auto& b) { return a.last_used < b.last_used; }));
+  }
+  CALDERA_TRY_ASSIGN(const Graph graph, member.model.graph(batch_size, size));
+  CALDERA_TRY_ASSIGN(Session made,
+                     Session::create(device, graph, member.model.weights(), options.session));
+  sessions.push_back({size, batch_size, ++uses, std::move(made)});
+  return &sessions.back();
 }
 
 int64_t Predictor::classes() const {
@@ -252,12 +229,7 @@ int64_t Predictor::batch() const {
 }
 
 int64_t Predictor::samples_per_run() const {
-  return std::max<int64_t>(1, state_->batch / state_->view_sets->back().count);
-}
-
-size_t Predictor::sample_size() const {
-  const ViewSet& last = state_->view_sets->back();
-  return last.offset + last.size();
+  return std::max<int64_t>(1, state_->batch / state_->view_sets->front().count);
 }
 
 std::vector<float> Predictor::prepare(const Image& image) const {
@@ -268,42 +240,82 @@ std::function<std::vector<float>(const Image&)> Predictor::transform() const {
   return [sets = state_->view_sets](const Image& image) { return prepare_sample(image, *sets); };
 }
 
-Status Predictor::predict(std::span<const float> samples, std::span<float> probabilities) {
-  const size_t sample = sample_size();
+// Runs views of one size; adds each one's weighted softmax to its sum.
+Status Predictor::State::run(Member& member, Size2d size, std::span<const View* const> views,
+                             std::span<float* const> sums) {
+  const size_t floats = size_t{3} * size.h * size.w;
+  const bool foreseen = size == (*view_sets)[member.view_set].size;
+  for (size_t first = 0; first < views.size();) {
+    // Sizes that were not foreseen come a few at a time: for them, the least power of two.
+    const size_t left = views.size() - first;
+    int64_t wanted = foreseen ? batch : std::min<int64_t>(batch, std::bit_ceil(left));
+    Result<SizedSession*> sized = session(member, size, wanted);
+    while (!sized.ok() && wanted > 1 && lacks_room(sized.error())) {
+      sized = session(member, size, wanted /= 2);
+    }
+    if (!sized.ok()) return std::move(sized).error();
+
+    input.resize(std::max(input.size(), wanted * floats));
+    logits.resize(std::max<size_t>(logits.size(), wanted * classes));
+    const std::span<float> batch_input = std::span(input).first(wanted * floats);
+    const std::span<float> batch_logits = std::span(logits).first(wanted * classes);
+    const size_t filled = std::min<size_t>(wanted, left);
+    for (size_t i = 0; i < filled; ++i) {
+      std::copy(views[first + i]->values.begin(), views[first + i]->values.end(),
+                batch_input.begin() + i * floats);
+    }
+    std::fill(batch_input.begin() + filled * floats, batch_input.end(), 0.0f);
+    CALDERA_TRY((*sized)->session.run(batch_input, batch_logits));
+    for (size_t i = 0; i < filled; ++i) {
+      add_softmax(batch_logits.subspan(i * classes, classes), member.weight,
+                  std::span(sums[first + i], classes));
+    }
+    first += filled;
+  }
+  return {};
+}
+
+Status Predictor::predict(std::span<const std::vector<float>> samples,
+                          std::span<float> probabilities) {
   const size_t classes = state_->classes;
-  const size_t count = samples.size() / sample;
-  if (samples.size() != count * sample || probabilities.size() != count * classes) {
-    return Error{
-        ErrorCode::kInvalidInput,
-        fmt::format("{} floats of samples and {} of probabilities; a sample has {} and its "
-                    "probabilities {}",
-                    samples.size(), probabilities.size(), sample, classes)};
+  if (probabilities.size() != samples.size() * classes) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{} samples have {} probabilities in all, but there is room for {}",
+                             samples.size(), samples.size() * classes, probabilities.size())};
   }
   std::fill(probabilities.begin(), probabilities.end(), 0.0f);
 
-  const size_t batch = state_->batch;
-  for (Member& member : state_->members) {
-    const ViewSet& set = (*state_->view_sets)[member.view_set];
-    const size_t view_size = set.view_size();
-    const size_t views = count * set.count;
-    const std::span<float> input = std::span(state_->input).first(batch * view_size);
-    for (size_t first = 0; first < views; first += batch) {
-      const size_t filled = std::min(batch, views - first);
-      for (size_t i = 0; i < filled; ++i) {
-        const size_t owner = (first + i) / set.count;
-        const size_t view = (first + i) % set.count;
-        const auto from =
-            samples.subspan(owner * sample + set.offset + view * view_size, view_size);
-        std::copy(from.begin(), from.end(), input.begin() + i * view_size);
-      }
-      std::fill(input.begin() + filled * view_size, input.end(), 0.0f);
-      CALDERA_TRY(member.session.run(input, state_->logits));
-      for (size_t i = 0; i < filled; ++i) {
-        const size_t owner = (first + i) / set.count;
-        add_softmax(std::span<const float>(state_->logits).subspan(i * classes, classes),
-                    member.weight, probabilities.subspan(owner * classes, classes));
-      }
+  // All views, those of one set and size together, in the order of the samples.
+  struct Owned {
+    View view;
+    float* sum;  // Where its sample's probabilities gather.
+  };
+  std::vector<Owned> all;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    CALDERA_TRY_ASSIGN(const std::vector<View> views, views_in(samples[i], *state_->view_sets));
+    for (const View& view : views) all.push_back({view, probabilities.data() + i * classes});
+  }
+  const auto key = [](const Owned& owned) {
+    return std::tuple(owned.view.set, owned.view.size.h, owned.view.size.w);
+  };
+  std::stable_sort(all.begin(), all.end(),
+                   [&](const Owned& a, const Owned& b) { return key(a) < key(b); });
+
+  std::vector<const View*> views;
+  std::vector<float*> sums;
+  for (size_t first = 0; first < all.size();) {
+    views.clear();
+    sums.clear();
+    size_t end = first;
+    for (; end < all.size() && key(all[end]) == key(all[first]); ++end) {
+      views.push_back(&all[end].view);
+      sums.push_back(all[end].sum);
     }
+    for (Member& member : state_->members) {
+      if (member.view_set != all[first].view.set) continue;
+      CALDERA_TRY(state_->run(member, all[first].view.size, views, sums));
+    }
+    first = end;
   }
   return {};
 }

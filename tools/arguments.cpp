@@ -62,7 +62,7 @@ void add_view_options(CLI::App& command, ViewArgs& args) {
   command.add_flag("--ten-crop", args.ten_crop, "Average corners, centre and their mirror images");
   command
       .add_option("--scales", args.scales,
-                  "Average these sizes of the shorter side, the central square of each")
+                  "Average the whole image at these sizes of its shorter side")
       ->type_name("N,N,...")
       ->delimiter(',')
       ->allow_extra_args(false)

@@ -66,7 +66,7 @@ Result<int> run_classify(const Args& given) {
   Json results = Json::array();
   int64_t skipped = 0;
   const auto group = static_cast<size_t>(predictor.samples_per_run());
-  std::vector<float> samples;
+  std::vector<std::vector<float>> samples;
   std::vector<size_t> owners;
   std::vector<float> probabilities;
   const auto predict = [&]() -> Status {
@@ -92,7 +92,7 @@ Result<int> run_classify(const Args& given) {
       ++skipped;
       continue;
     }
-    samples.insert(samples.end(), item.values->begin(), item.values->end());
+    samples.push_back(std::move(*item.values));
     owners.push_back(item.index);
     if (owners.size() == group) CALDERA_TRY(predict());
   }

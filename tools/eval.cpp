@@ -170,7 +170,7 @@ Result<int> run_eval(const Args& given) {
   Progress progress(static_cast<int64_t>(folder.samples.size()), "images");
 
   std::vector<Tally> per_class(folder.classes.size());
-  std::vector<float> samples;
+  std::vector<std::vector<float>> samples;
   std::vector<int32_t> labels;
   std::vector<float> probabilities;
   int64_t done = 0;
@@ -198,7 +198,7 @@ Result<int> run_eval(const Args& given) {
       ++skipped;
       continue;
     }
-    samples.insert(samples.end(), item.values->begin(), item.values->end());
+    samples.push_back(std::move(*item.values));
     labels.push_back(folder.samples[item.index].label);
     if (static_cast<int64_t>(labels.size()) == group) CALDERA_TRY(predict());
     progress.update(done);

@@ -1,8 +1,8 @@
 // Images in, class probabilities out: one model, or an ensemble whose probabilities are averaged,
-// with one view of each image, ten crops, or several scales. It owns a session a model and view
-// size, gathers views into full batches and pads the last, so that a caller thinks in images.
-// Sources: ten crops, Krizhevsky et al. (NIPS 2012); several scales and ensembles, He et al.,
-// arXiv 1512.03385, section 4.1.
+// with one view of each image, ten crops, or several scales. It owns the sessions, one a model and
+// view size, and gathers views of one size into batches, so that a caller thinks in images.
+// Sources: ten crops, Krizhevsky et al. (NIPS 2012); whole images at several scales, and
+// ensembles, He et al., arXiv 1512.03385, section 3.4.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +27,11 @@ struct PredictorOptions {
   int64_t images = 0;
   // Four corners and the centre, and their mirror images.
   bool ten_crop = false;
-  // Shorter sides: at each one, the image is resized to it and its central square is a view. The
-  // paper runs the whole image; the square lets all images of a scale share one session and batch.
-  // Any size works, since the nets end in pooling that adapts. Not together with ten_crop.
-  std::vector<int32_t> scales;
-  SessionOptions session;
+  // Shorter sides: at each one, the whole image, resized to it, is a view (the paper's
+  // fully-convolutional testing; the nets end in pooling that takes any size). Images of unlike
+  // shape cannot share a batch. Not together with ten_crop.
+  std::vector<int32_t> scales{};
+  SessionOptions session{};
 };
 
 // One thread at a time may call predict(); prepare() and transform() may run on any thread.
@@ -50,20 +50,18 @@ class Predictor {
   const std::vector<std::string>& labels() const;
   // Views that one run takes: as asked, or as chosen.
   int64_t batch() const;
-  // Samples for one call of predict() that leave the fewest places of a batch empty.
+  // How many samples one call of predict() best takes: they fill a batch.
   int64_t samples_per_run() const;
 
-  // Floats of one sample: all views of one image, normalised.
-  size_t sample_size() const;
-  // One sample. It shares nothing with other calls.
+  // Shares nothing with other calls.
   std::vector<float> prepare(const Image& image) const;
   // prepare() as an ImageLoader wants it; stays valid after the predictor is gone.
   std::function<std::vector<float>(const Image&)> transform() const;
 
-  // samples: any number n of samples, one after the other. probabilities: [n, classes], the mean
-  // over views and models of the softmax of their logits. Fails on spans of other sizes, or device
-  // loss.
-  Status predict(std::span<const float> samples, std::span<float> probabilities);
+  // samples: any number n of prepared images. probabilities: [n, classes], the mean over views and
+  // models of the softmax of their logits. Fails on what prepare() did not make, where a view's
+  // size does not fit the device, or on device loss.
+  Status predict(std::span<const std::vector<float>> samples, std::span<float> probabilities);
 
  private:
   struct State;
