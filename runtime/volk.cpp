@@ -1,3 +1,3 @@
 // volk's implementation, compiled once.
 #define VOLK_IMPLEMENTATION
-#include <volk.h>
+#include "volk_renamed.h"

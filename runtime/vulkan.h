@@ -5,9 +5,9 @@
 
 #include <string_view>
 
-#include <volk.h>
-
 #include "caldera/result.h"
+
+#include "volk_renamed.h"  // Generated: volk.h, its symbols with a prefix of ours.
 
 namespace caldera {
 
