@@ -1,8 +1,8 @@
 // Buffers and the choice of their memory.
 #include "runtime/buffer.h"
 
-#include <array>
 #include <optional>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ constexpr VkMemoryPropertyFlags kHost =
     VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 
 // What to ask for, best first. Vulkan promises the last of each.
-std::array<VkMemoryPropertyFlags, 2> wishes(MemoryKind kind, const Capabilities& capabilities) {
+std::vector<VkMemoryPropertyFlags> wishes(MemoryKind kind, const Capabilities& capabilities) {
   switch (kind) {
     case MemoryKind::kDevice:
       return {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
@@ -27,7 +27,7 @@ std::array<VkMemoryPropertyFlags, 2> wishes(MemoryKind kind, const Capabilities&
     case MemoryKind::kUpload:
       break;
   }
-  return {kHost, kHost};
+  return {kHost};
 }
 
 std::optional<uint32_t> find_memory_type(const VkPhysicalDeviceMemoryProperties& memory,

@@ -1,6 +1,7 @@
 // What a device can do, in plain numbers. Only kernel choice and *_kernels.cpp read it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -45,6 +46,10 @@ struct Capabilities {
   uint32_t max_push_constant_bytes = 0;
   uint32_t max_texel_buffer_elements = 0;
   uint64_t texel_buffer_alignment = 1;
+  // Where any binding, of either kind, may start. A power of two.
+  uint64_t binding_alignment() const {
+    return std::max(storage_buffer_alignment, texel_buffer_alignment);
+  }
 
   uint32_t subgroup_size = 0;  // The driver's default.
   uint32_t min_subgroup_size = 0;

@@ -75,7 +75,10 @@ Status DeviceImpl::create_device() {
 DeviceImpl::~DeviceImpl() {
   if (pipelines_ && !lost_) (void)pipelines_->save();
   pipelines_.reset();
-  if (handle_) table_.vkDestroyDevice(handle_, nullptr);
+  if (handle_) {
+    table_.vkDeviceWaitIdle(handle_);
+    table_.vkDestroyDevice(handle_, nullptr);
+  }
 }
 
 Error DeviceImpl::lost() const {
@@ -97,6 +100,8 @@ Status DeviceImpl::submit(std::span<const VkCommandBuffer> commands, VkFence fen
     const bool last = i + 1 == commands.size();
     const VkResult result = table_.vkQueueSubmit(queue_, 1, &info, last ? fence : VK_NULL_HANDLE);
     if (result != VK_SUCCESS) {
+      // What was submitted before must end before the caller may free what it uses.
+      if (i > 0 && table_.vkQueueWaitIdle(queue_) != VK_SUCCESS) lost_ = true;
       if (result == VK_ERROR_DEVICE_LOST) lost_ = true;
       return vk_error(result, fmt::format("could not submit to '{}'", physical_.info.name));
     }
@@ -108,7 +113,12 @@ Status DeviceImpl::wait(VkFence fence) {
   VkResult result = table_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, UINT64_MAX);
   if (result == VK_SUCCESS) result = table_.vkResetFences(handle_, 1, &fence);
   if (result == VK_SUCCESS) return {};
-  if (result == VK_ERROR_DEVICE_LOST) lost_ = true;
+  // Out of memory while waiting, say: the work may go on. Nothing of it may be freed till it ends.
+  const std::lock_guard lock(queue_mutex_);
+  if (result == VK_ERROR_DEVICE_LOST || table_.vkQueueWaitIdle(queue_) != VK_SUCCESS ||
+      table_.vkResetFences(handle_, 1, &fence) != VK_SUCCESS) {
+    lost_ = true;
+  }
   return vk_error(result, fmt::format("'{}' failed", physical_.info.name));
 }
 

@@ -1,3 +1,4 @@
+// Overlap of byte ranges, by scanning: see the header for why ranges.
 #include "runtime/hazard_tracker.h"
 
 #include <algorithm>

@@ -15,7 +15,7 @@ constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
 VKAPI_ATTR VkBool32 VKAPI_CALL forward_message(VkDebugUtilsMessageSeverityFlagBitsEXT,
                                                VkDebugUtilsMessageTypeFlagsEXT,
                                                const VkDebugUtilsMessengerCallbackDataEXT* data,
-                                               void* on_message) {
+                                               void* on_message) noexcept {
   (*static_cast<Instance::OnMessage*>(on_message))(data->pMessage);
   return VK_FALSE;
 }

@@ -13,6 +13,8 @@ namespace caldera {
 
 namespace {
 
+constexpr uint32_t kMostStorageBuffers = 7;  // Of one shader: batch_norm.
+
 DeviceType device_type(VkPhysicalDeviceType type) {
   switch (type) {
     case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
@@ -163,6 +165,14 @@ PhysicalDevice describe(const Instance& instance, VkPhysicalDevice handle) {
     info.unusable = "it has no compute queue";
     return device;
   }
+  const VkPhysicalDeviceLimits& limits = device.properties.limits;
+  const uint32_t bindings =
+      std::min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers);
+  if (bindings < kMostStorageBuffers) {
+    info.unusable = fmt::format("its shaders bind {} storage buffers, and {} are needed", bindings,
+                                kMostStorageBuffers);
+    return device;
+  }
   device.queue_family = *family;
   const auto extensions = device_extensions(handle);
   device.portability_subset = lists(extensions, "VK_KHR_portability_subset");
@@ -195,9 +205,9 @@ std::string list_names(const std::vector<PhysicalDevice>& devices) {
   return text;
 }
 
-// Those that the selector names, in the ranking's order.
+// Those that the selector names, in the ranking's order: by index, else by name, else by UUID.
 std::vector<const PhysicalDevice*> matches(const std::vector<PhysicalDevice>& devices,
-                                           std::string_view selector) {
+                                           std::string_view selector, bool& by_uuid) {
   std::vector<const PhysicalDevice*> found;
   const auto take_if = [&](auto predicate) {
     for (const PhysicalDevice& device : devices) {
@@ -210,14 +220,18 @@ std::vector<const PhysicalDevice*> matches(const std::vector<PhysicalDevice>& de
     take_if([&](const DeviceInfo& info) { return std::to_string(info.index) == selector; });
     return found;
   }
-  std::string uuid(selector);
-  std::erase(uuid, '-');
-  if (uuid.size() >= 4 && take_if([&](const DeviceInfo& info) {
-        return !info.uuid.empty() && contains_ignoring_case(info.uuid.substr(0, uuid.size()), uuid);
-      })) {
+  if (take_if(
+          [&](const DeviceInfo& info) { return contains_ignoring_case(info.name, selector); })) {
     return found;
   }
-  take_if([&](const DeviceInfo& info) { return contains_ignoring_case(info.name, selector); });
+  std::string uuid(selector);
+  std::erase(uuid, '-');
+  if (uuid.size() >= 4) {
+    take_if([&](const DeviceInfo& info) {
+      return !info.uuid.empty() && contains_ignoring_case(info.uuid.substr(0, uuid.size()), uuid);
+    });
+    by_uuid = true;
+  }
   return found;
 }
 
@@ -273,7 +287,15 @@ Result<PhysicalDevice> select_physical_device(const std::vector<PhysicalDevice>&
                  "no Vulkan device: install a driver (Debian, Ubuntu: mesa-vulkan-drivers has a "
                  "software one that runs anywhere); 'caldera doctor' tells more"};
   }
-  const auto found = selector.empty() ? std::vector{&devices.front()} : matches(devices, selector);
+  bool by_uuid = false;
+  const auto found =
+      selector.empty() ? std::vector{&devices.front()} : matches(devices, selector, by_uuid);
+  if (by_uuid && found.size() > 1) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("'{}' begins the UUIDs of {} devices: give more of it, or an index; "
+                             "there are {}",
+                             selector, found.size(), list_names(devices))};
+  }
   if (found.empty()) {
     return Error{ErrorCode::kInvalidInput, fmt::format("no device matches '{}'; there are {}",
                                                        selector, list_names(devices))};

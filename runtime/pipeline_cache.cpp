@@ -56,24 +56,31 @@ PipelineCache::PipelineCache(VkDevice device, const VolkDeviceTable& vk,
     file_ = folder / fmt::format("pipelines-{}-{}.bin", physical.info.uuid, driver);
     blob = read_cache(file_);
   }
-  const VkPipelineCacheCreateInfo info{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
-                                       .initialDataSize = blob.size(),
-                                       .pInitialData = blob.data()};
-  if (vk_.vkCreatePipelineCache(device_, &info, nullptr, &cache_) != VK_SUCCESS) {
-    cache_ = VK_NULL_HANDLE;  // Pipelines are then made without one.
+  VkPipelineCacheCreateInfo info{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                 .initialDataSize = blob.size(),
+                                 .pInitialData = blob.data()};
+  VkResult made = vk_.vkCreatePipelineCache(device_, &info, nullptr, &cache_);
+  if (made != VK_SUCCESS && !blob.empty()) {  // The driver does not take its own blob back.
+    info.initialDataSize = 0;
+    made = vk_.vkCreatePipelineCache(device_, &info, nullptr, &cache_);
   }
+  if (made != VK_SUCCESS) cache_ = VK_NULL_HANDLE;  // Pipelines are then made without one.
+  saved_ = checksum(blob);
 }
 
 PipelineCache::~PipelineCache() {
   for (const auto& [key, pipeline] : pipelines_) {
     vk_.vkDestroyPipeline(device_, pipeline->handle, nullptr);
   }
-  for (const auto& [shader, layout] : layouts_) {
-    vk_.vkDestroyPipelineLayout(device_, layout->pipeline_layout, nullptr);
-    vk_.vkDestroyDescriptorSetLayout(device_, layout->set_layout, nullptr);
-    vk_.vkDestroyShaderModule(device_, layout->module, nullptr);
-  }
+  for (const auto& [shader, layout] : layouts_) destroy(*layout);
   vk_.vkDestroyPipelineCache(device_, cache_, nullptr);
+}
+
+void PipelineCache::destroy(Layout& layout) {
+  vk_.vkDestroyPipelineLayout(device_, layout.pipeline_layout, nullptr);
+  vk_.vkDestroyDescriptorSetLayout(device_, layout.set_layout, nullptr);
+  vk_.vkDestroyShaderModule(device_, layout.module, nullptr);
+  layout = Layout();
 }
 
 Status PipelineCache::make_layout(ShaderId shader, Layout& layout) {
@@ -120,8 +127,13 @@ Status PipelineCache::make_layout(ShaderId shader, Layout& layout) {
 Result<const PipelineCache::Layout*> PipelineCache::get_layout(ShaderId shader) {
   std::unique_ptr<Layout>& slot = layouts_[shader];
   if (!slot) slot = std::make_unique<Layout>();
-  // A half-made one stays, for the destructor to free its parts.
-  if (!slot->module) CALDERA_TRY(make_layout(shader, *slot));
+  if (!slot->module) {
+    Status made = make_layout(shader, *slot);
+    if (!made.ok()) {
+      destroy(*slot);
+      return std::move(made).error();
+    }
+  }
   return slot.get();
 }
 
@@ -145,6 +157,8 @@ Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
   const bool sized = key.required_subgroup_size != 0;
   const VkComputePipelineCreateInfo info{
       .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+      .flags =
+          key.partial ? static_cast<VkPipelineCreateFlags>(VK_PIPELINE_CREATE_DISPATCH_BASE) : 0,
       .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                 .pNext = sized ? const_cast<void*>(static_cast<const void*>(&subgroup)) : nullptr,
                 .flags = sized ? static_cast<VkPipelineShaderStageCreateFlags>(
@@ -179,11 +193,13 @@ Status PipelineCache::save() {
   }
   if (result != VK_SUCCESS) return vk_error(result, "could not read the pipeline cache");
   blob.resize(size);
+  if (checksum(blob) == saved_) return {};
 
   std::error_code error;
   fs::create_directories(file_.parent_path(), error);
-  // One name a process: two that write at once each rename a whole file.
-  const fs::path temporary = fmt::format("{}.{}", file_.string(), ::getpid());
+  // A name for each cache of each process: all that write at once rename whole files.
+  const fs::path temporary =
+      fmt::format("{}.{}.{}", file_.string(), ::getpid(), static_cast<const void*>(this));
   {
     std::ofstream file(temporary, std::ios::binary);
     const uint64_t length = size;
@@ -202,6 +218,7 @@ Status PipelineCache::save() {
     return Error{ErrorCode::kIo, fmt::format("could not write the pipeline cache {}: {}",
                                              file_.string(), error.message())};
   }
+  saved_ = checksum(blob);
   changed_ = false;
   return {};
 }

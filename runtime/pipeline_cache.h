@@ -26,6 +26,7 @@ struct PipelineKey {
   ShaderId shader{};
   std::vector<uint32_t> constants;      // By constant_id.
   uint32_t required_subgroup_size = 0;  // 0: the driver's choice.
+  bool partial = false;                 // May be dispatched from a row of workgroups on.
   friend auto operator<=>(const PipelineKey&, const PipelineKey&) = default;
 };
 
@@ -50,6 +51,7 @@ class PipelineCache {
   };
   Result<const Layout*> get_layout(ShaderId shader);
   Status make_layout(ShaderId shader, Layout& layout);
+  void destroy(Layout& layout);
 
   VkDevice device_;
   const VolkDeviceTable& vk_;
@@ -59,6 +61,7 @@ class PipelineCache {
   std::map<ShaderId, std::unique_ptr<Layout>> layouts_;
   std::map<PipelineKey, std::unique_ptr<Pipeline>> pipelines_;
   bool changed_ = false;
+  uint64_t saved_ = 0;  // The checksum of what is on disk.
 };
 
 }  // namespace caldera

@@ -200,7 +200,12 @@ Status Recorder::dispatch(const DispatchCommand& command) {
                           static_cast<uint32_t>(command.push_constants.size()),
                           command.push_constants.data());
   }
-  vk.vkCmdDispatch(commands, command.workgroups[0], command.workgroups[1], command.workgroups[2]);
+  const auto& [columns, rows, depth] = command.workgroups;
+  if (command.first_row == 0) {
+    vk.vkCmdDispatch(commands, columns, rows, depth);
+  } else {
+    vk.vkCmdDispatchBase(commands, 0, command.first_row, 0, columns, rows, depth);
+  }
   ++list_.dispatches_;
   return {};
 }
@@ -224,11 +229,15 @@ void Recorder::fill(const Buffer& buffer, uint32_t word) {
 
 Result<CommandList> Recorder::finish() && {
   const auto& vk = list_.device_->vk();
-  const VkMemoryBarrier barrier{.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                .srcAccessMask = kDeviceWrites,
-                                .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-  vk.vkCmdPipelineBarrier(list_.commands_.back(), kDeviceStages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
-                          &barrier, 0, nullptr, 0, nullptr);
+  // To the host, and to whatever is submitted next: a fence alone makes writes available, not
+  // visible.
+  const VkMemoryBarrier barrier{
+      .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+      .srcAccessMask = kDeviceWrites,
+      .dstAccessMask = VK_ACCESS_HOST_READ_BIT | kDeviceReads | kDeviceWrites};
+  vk.vkCmdPipelineBarrier(list_.commands_.back(), kDeviceStages,
+                          kDeviceStages | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, nullptr, 0,
+                          nullptr);
   const VkResult result = vk.vkEndCommandBuffer(list_.commands_.back());
   if (result != VK_SUCCESS) return vk_error(result, "could not record commands");
   return std::move(list_);

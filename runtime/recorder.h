@@ -25,6 +25,7 @@ struct DispatchCommand {
   std::span<const BufferRange> bindings;  // By binding number.
   std::span<const std::byte> push_constants;
   std::array<uint32_t, 3> workgroups{1, 1, 1};
+  uint32_t first_row = 0;  // Of workgroups, along y; needs a pipeline that is `partial`.
 };
 
 // What a Recorder made: command buffers with all that they refer to but buffers and pipelines,

@@ -1,3 +1,5 @@
+// The two ways into device memory. Staging is one buffer used again and again, so that uploading a
+// large model takes little host-visible memory.
 #include "runtime/upload.h"
 
 #include <algorithm>

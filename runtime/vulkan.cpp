@@ -41,9 +41,12 @@ Error vk_error(VkResult result, std::string_view what) {
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
     case VK_ERROR_OUT_OF_POOL_MEMORY:
     case VK_ERROR_FRAGMENTATION:
-    case VK_ERROR_TOO_MANY_OBJECTS:
+    case VK_ERROR_MEMORY_MAP_FAILED:
       return {ErrorCode::kOutOfMemory,
               fmt::format("{}: {}; try a smaller batch", what, vk_result_name(result))};
+    case VK_ERROR_TOO_MANY_OBJECTS:
+      return {ErrorCode::kOutOfMemory,
+              fmt::format("{}: {}; close other sessions", what, vk_result_name(result))};
     case VK_ERROR_DEVICE_LOST:
       return {ErrorCode::kDeviceLost,
               fmt::format("{}: the device was lost; open it again, and look into the system's log "

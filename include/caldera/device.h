@@ -39,8 +39,8 @@ struct DeviceInfo {
 Result<std::vector<DeviceInfo>> list_devices();
 
 struct DeviceOptions {
-  // Empty: the first of the ranking. Else an index, a UUID (or a unique start of one of at least
-  // four digits), or a part of the name, whatever the case.
+  // Empty: the first of the ranking. Else an index, a part of the name, whatever the case (the
+  // first of the ranking that has it), or a UUID or a unique start of one, of four digits or more.
   std::string device;
   // Where compiled pipelines are kept between runs; empty: nowhere.
   std::filesystem::path cache_dir;
@@ -61,7 +61,7 @@ class Device {
   const DeviceInfo& info() const;
   // Buffers and device memory allocated since the device was opened.
   uint64_t allocation_count() const;
-  // Bytes of device memory held now.
+  // Bytes of buffers held now, the host-visible ones included.
   uint64_t allocated_bytes() const;
   // Writes the pipeline cache to cache_dir, whole or not at all. Done on closing as well.
   Status save_cache() const;
