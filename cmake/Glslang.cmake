@@ -80,7 +80,7 @@ function(caldera_spirv target)
   foreach(shader IN LISTS ARGN)
     get_filename_component(name ${shader} NAME_WE)
     add_custom_command(
-      OUTPUT ${spirv}/${name}.h
+      OUTPUT ${spirv}/${name}.h ${spirv}/${name}.raw.spv  # The second is what the depfile names.
       COMMAND caldera_glslang --quiet --target-env vulkan1.2
         -o ${spirv}/${name}.raw.spv --depfile ${spirv}/${name}.d
         ${CMAKE_CURRENT_SOURCE_DIR}/${shader}
