@@ -41,6 +41,12 @@ Result<Shape> infer(const AdaptiveAvgPool2dAttrs& attrs, const std::vector<Shape
   CALDERA_TRY(expect_image(x));
   if (attrs.output.h < 1 || attrs.output.w < 1)
     return shape_error("needs an output of 1x1 or more");
+  // Bins are computed in 32 bits.
+  if ((attrs.output.h + int64_t{1}) * x[2] > UINT32_MAX ||
+      (attrs.output.w + int64_t{1}) * x[3] > UINT32_MAX) {
+    return shape_error(fmt::format("cannot pool {} to {}x{}: too many pixels in a row",
+                                   to_string(x), attrs.output.h, attrs.output.w));
+  }
   return Shape{x[0], x[1], attrs.output.h, attrs.output.w};
 }
 

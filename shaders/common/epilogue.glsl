@@ -3,13 +3,18 @@
 // activation does not map zero to zero.
 #include "epilogue.h"
 
+// A NaN stays one, as in PyTorch: max(), clamp() and exp() make of it what the driver likes.
+vec4 relu(vec4 y) { return mix(y, vec4(0), lessThan(y, vec4(0))); }
+vec4 keep_nan(vec4 result, vec4 y) { return mix(result, y, isnan(y)); }
+vec4 relu6(vec4 y) { return mix(relu(y), vec4(6), greaterThan(y, vec4(6))); }
+
 vec4 activate(vec4 y, uint activation) {
   switch (activation) {
-    case 1: return max(y, vec4(0));
-    case 2: return clamp(y, vec4(0), vec4(6));
-    case 3: return 1.0 / (1.0 + exp(-y));
-    case 4: return y / (1.0 + exp(-y));
-    case 5: return y * (clamp(y + 3.0, vec4(0), vec4(6)) / 6.0);
+    case 1: return relu(y);
+    case 2: return relu6(y);
+    case 3: return keep_nan(1.0 / (1.0 + exp(-y)), y);
+    case 4: return keep_nan(y / (1.0 + exp(-y)), y);
+    case 5: return y * (relu6(y + 3.0) / 6.0);
     default: return y;
   }
 }

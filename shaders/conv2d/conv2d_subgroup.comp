@@ -11,6 +11,7 @@
 // whose address varies by lane, those are the widest. S is the subgroup's size, 8 or more.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "../common/grid.glsl"
 #include "conv2d.glsl"
@@ -29,7 +30,7 @@ const uint kChannels = 16;
 
 void main() {
   uint lanes = gl_WorkGroupSize.x;
-  uint lane = gl_LocalInvocationID.x;
+  uint lane = gl_SubgroupInvocationID;
   uint channel_tiles = (p.out_c4 * 4 + kChannels - 1) / kChannels;
   uint group = workgroup_index();
   uint first_channel = group % channel_tiles * kChannels;

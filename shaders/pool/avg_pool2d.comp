@@ -12,7 +12,7 @@ void main() {
   int left = int(at.column * p.stride_w) - int(p.pad_w);
   int bottom = min(top + int(p.kernel_h), int(p.in_h + p.pad_h));
   int right = min(left + int(p.kernel_w), int(p.in_w + p.pad_w));
-  int padded_count = (bottom - top) * (right - left);
+  float padded_count = float(bottom - top) * float(right - left);
   top = max(top, 0);
   left = max(left, 0);
   bottom = min(bottom, int(p.in_h));
@@ -21,6 +21,6 @@ void main() {
   for (int row = top; row < bottom; ++row) {
     for (int column = left; column < right; ++column) sum += load(at, uint(row), uint(column));
   }
-  int count = p.count_include_pad != 0 ? padded_count : (bottom - top) * (right - left);
-  y[index] = sum / float(count);
+  float inner_count = float(bottom - top) * float(right - left);
+  y[index] = sum / (p.count_include_pad != 0 ? padded_count : inner_count);
 }

@@ -15,8 +15,12 @@ void main() {
   if (pixel >= p.pixels) return;
   uint first = pixel * p.c4 * 4;
   float largest = x[first];
-  for (uint c = 1; c < p.channels; ++c) largest = max(largest, x[first + c]);
-  float sum = 0.0;
+  float sum = 0.0;  // From the start a NaN where any input is one, whatever exp() makes of it.
+  for (uint c = 0; c < p.channels; ++c) {
+    float v = x[first + c];
+    largest = max(largest, v);
+    if (isnan(v)) sum = v;
+  }
   for (uint c = 0; c < p.channels; ++c) sum += exp(x[first + c] - largest);
   for (uint c = 0; c < p.channels; ++c) y[first + c] = exp(x[first + c] - largest) / sum;
   for (uint c = p.channels; c < p.c4 * 4; ++c) y[first + c] = 0.0;
