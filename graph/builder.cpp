@@ -23,9 +23,13 @@ void GraphBuilder::fail(std::string message) {
   if (error_.empty()) error_ = std::move(message);
 }
 
+bool GraphBuilder::holds(ValueId x) const {
+  return static_cast<uint32_t>(x) < graph_.values.size();
+}
+
 const Shape& GraphBuilder::shape(ValueId x) const {
   static const Shape none;
-  return x == ValueId::kNone ? none : graph_.value(x).shape;
+  return holds(x) ? graph_.value(x).shape : none;
 }
 
 ValueId GraphBuilder::input(std::string name, Shape shape) {
@@ -54,10 +58,15 @@ ValueId GraphBuilder::parameter(std::string name, Shape shape, ValueRole role) {
 
 ValueId GraphBuilder::append(std::string_view name, Attrs attrs, std::vector<ValueId> inputs) {
   if (!error_.empty()) return ValueId::kNone;
-  std::vector<Shape> shapes;
-  shapes.reserve(inputs.size());
-  for (const ValueId input : inputs) shapes.push_back(shape(input));
   Node node{std::string(name), std::move(attrs), std::move(inputs)};
+  std::vector<Shape> shapes;
+  for (const ValueId input : node.inputs) {
+    if (!holds(input)) {
+      fail(fmt::format("{} ({}): an input is no value of this graph", name, op_name(node.kind())));
+      return ValueId::kNone;
+    }
+    shapes.push_back(shape(input));
+  }
   Result<Shape> output = infer_shape(node.attrs, shapes);
   if (output.ok() && !extents_fit(*output)) {
     output = Error{ErrorCode::kInvalidInput, "makes an output too large: " + to_string(*output)};
@@ -168,6 +177,7 @@ ValueId GraphBuilder::dropout(std::string_view name, ValueId x, DropoutAttrs att
 }
 
 void GraphBuilder::output(ValueId x) {
+  if (!holds(x)) fail("an output is no value of this graph");
   if (error_.empty()) graph_.outputs.push_back(x);
 }
 

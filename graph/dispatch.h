@@ -67,6 +67,7 @@ struct Dispatch {
   PushConstants push;
   std::vector<Binding> bindings;  // By binding number.
   std::array<uint32_t, 3> workgroups{1, 1, 1};
+  uint32_t parts = 1;         // Recorded in so many portions of its rows of workgroups.
   int64_t multiply_adds = 0;  // What a device's time is estimated by.
 };
 

@@ -1,3 +1,4 @@
+// Bindings of a run of images, parameters packed once, dispatches folded to the device's limits.
 #include "graph/emitter.h"
 
 #include <algorithm>

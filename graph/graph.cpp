@@ -10,15 +10,24 @@ ValueId Graph::find(std::string_view name) const {
   return ValueId::kNone;
 }
 
+namespace {
+
+// Shapes that no device could run may be asked about too.
+int64_t saturating_multiply(int64_t a, int64_t b) {
+  return b > 0 && a > INT64_MAX / b ? INT64_MAX : a * b;
+}
+
+}  // namespace
+
 int64_t multiply_adds(const Graph& graph, const Node& node) {
-  const auto output = element_count(graph.value(node.output).shape);
+  const int64_t output = element_count(graph.value(node.output).shape);
   switch (node.kind()) {
     case OpKind::kConv2d: {
       const Shape& weight = graph.value(node.inputs[1]).shape;
-      return output * weight[1] * weight[2] * weight[3];
+      return saturating_multiply(output, element_count(weight) / weight[0]);
     }
     case OpKind::kLinear:
-      return output * graph.value(node.inputs[1]).shape[1];
+      return saturating_multiply(output, graph.value(node.inputs[1]).shape[1]);
     default:
       return 0;
   }
@@ -26,7 +35,10 @@ int64_t multiply_adds(const Graph& graph, const Node& node) {
 
 int64_t multiply_adds(const Graph& graph) {
   int64_t sum = 0;
-  for (const Node& node : graph.nodes) sum += multiply_adds(graph, node);
+  for (const Node& node : graph.nodes) {
+    const int64_t work = multiply_adds(graph, node);
+    sum = work > INT64_MAX - sum ? INT64_MAX : sum + work;
+  }
   return sum;
 }
 

@@ -19,10 +19,12 @@ struct KernelVariant {
   // Appends the dispatches for the emitter's images. Null: the output is the input's memory under
   // another shape, and nothing runs.
   void (*emit)(Emitter& emitter, const Node& node);
-  // The most bytes that one binding may span, where it is less than a storage buffer's. Null: as
-  // a storage buffer.
-  uint64_t (*max_binding_bytes)(const Capabilities& capabilities) = nullptr;
+  // Its first input is bound as a texel buffer, which may span less than a storage buffer.
+  bool texel_input = false;
 };
+
+// Bytes that a texel buffer of vectors of four floats may span.
+uint64_t texel_buffer_bytes(const Capabilities& capabilities);
 
 std::span<const KernelVariant> kernel_variants(OpKind kind);
 

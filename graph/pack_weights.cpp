@@ -1,3 +1,4 @@
+// Layout changes of parameters, on the host, once: kernels then load whole vectors.
 #include "graph/pack_weights.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// From a graph to a plan.
+// From a graph to a plan: for each node the first kernel that fits the device, emitted for the
+// whole batch at once where its bindings allow, else in runs of images.
 #include "graph/plan.h"
 
 #include <algorithm>
@@ -9,28 +10,18 @@
 #include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/passes/passes.h"
+#include "graph/validate.h"
 #include "shaders/data_movement/data_movement_params.h"
 
 namespace caldera {
 
 namespace {
 
-Status check_weights(const Graph& graph, const Weights& weights) {
-  std::string problems;
-  for (const Value& value : graph.values) {
-    if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
-    const auto found = weights.find(value.name);
-    if (found == weights.end()) {
-      problems += fmt::format("; {} is missing", value.name);
-    } else if (found->second.shape() != value.shape || found->second.dtype() != DType::kF32) {
-      problems += fmt::format("; {} is {} {} where f32 {} is needed", value.name,
-                              dtype_name(found->second.dtype()), to_string(found->second.shape()),
-                              to_string(value.shape));
-    }
-  }
-  if (problems.empty()) return {};
-  return Error{ErrorCode::kInvalidInput, "weights do not fit the graph: " + problems.substr(2)};
-}
+// One operand of a node as slicing sees it.
+struct Operand {
+  uint64_t image_bytes = 0;
+  uint64_t most = 0;  // Bytes that its binding may span.
+};
 
 class Planner {
  public:
@@ -55,38 +46,42 @@ class Planner {
   }
 
  private:
-  // The first supported of the variants asked for by name, else of all.
-  const KernelVariant& choose(const Node& node) const {
-    const auto variants = kernel_variants(node.kind());
-    const auto fits = [&](const KernelVariant& variant) {
-      return !variant.supported || variant.supported(capabilities_, plan_.graph, node);
-    };
-    for (const std::string& name : options_.kernels) {
-      for (const KernelVariant& variant : variants) {
-        if (variant.name == name && fits(variant)) return variant;
+  // The supported variants: those asked for by name first.
+  std::vector<const KernelVariant*> candidates(const Node& node) const {
+    std::vector<const KernelVariant*> list;
+    for (const KernelVariant& variant : kernel_variants(node.kind())) {
+      if (!variant.supported || variant.supported(capabilities_, plan_.graph, node)) {
+        list.push_back(&variant);
       }
     }
-    return *std::find_if(variants.begin(), variants.end(), fits);
+    std::stable_partition(list.begin(), list.end(), [&](const KernelVariant* variant) {
+      return std::find(options_.kernels.begin(), options_.kernels.end(), variant->name) !=
+             options_.kernels.end();
+    });
+    return list;
   }
 
-  // Calls emit() for runs of images such that no binding of `values` (by bytes an image) spans
-  // more than `most` bytes and every run starts where a binding may start.
-  template <typename Emit>
-  Status for_each_run(std::string_view layer, const std::vector<uint64_t>& image_bytes,
-                      int64_t batch, uint64_t most, int64_t image_work, Emit emit) {
-    const uint64_t largest = *std::max_element(image_bytes.begin(), image_bytes.end());
-    int64_t run = batch;
-    if (largest * static_cast<uint64_t>(batch) > most || image_work * batch > kMaxSubmitWork) {
-      const uint64_t alignment = capabilities_.storage_buffer_alignment;
-      int64_t multiple = 1;
-      for (const uint64_t bytes : image_bytes) {
-        multiple = std::max(multiple, static_cast<int64_t>(alignment / std::gcd(alignment, bytes)));
-      }
-      int64_t fits = static_cast<int64_t>(most / largest);
-      if (image_work > 0) fits = std::min(fits, std::max(multiple, kMaxSubmitWork / image_work));
-      run = std::min(batch, fits / multiple * multiple);
+  // How many images one run of dispatches may stand for: the whole batch where it fits, else as
+  // many as let every run start where a binding may start; 0 where that is none.
+  int64_t images_a_run(const std::vector<Operand>& operands, int64_t batch,
+                       int64_t image_work) const {
+    int64_t held = INT64_MAX;  // Images that every binding spans.
+    int64_t multiple = 1;      // Images after which every binding may start again.
+    for (const Operand& operand : operands) {
+      held = std::min(held, static_cast<int64_t>(operand.most / operand.image_bytes));
+      multiple = std::max(
+          multiple, static_cast<int64_t>(alignment() / std::gcd(alignment(), operand.image_bytes)));
     }
-    if (run < 1) return too_large(layer, largest, most);
+    const int64_t submittable = options_.submit_work / std::max<int64_t>(1, image_work);
+    if (held >= batch && submittable >= batch) return batch;
+    const int64_t run = std::min(held, submittable) / multiple * multiple;
+    if (run > 0) return run;
+    // Too much work for a submit, however the batch is cut: cut_by_rows() sees to it.
+    return held >= batch ? batch : held / multiple * multiple;
+  }
+
+  template <typename Emit>
+  void emit_runs(int64_t batch, int64_t run, int64_t image_work, Emit emit) {
     for (int64_t first = 0; first < batch; first += run) {
       const int64_t count = std::min(run, batch - first);
       const size_t before = plan_.dispatches.size();
@@ -94,23 +89,45 @@ class Planner {
       emit();
       const size_t made = plan_.dispatches.size() - before;
       for (size_t i = before; i < plan_.dispatches.size(); ++i) {
-        plan_.dispatches[i].multiply_adds = image_work * count / static_cast<int64_t>(made);
+        plan_.dispatches[i].multiply_adds = image_work / static_cast<int64_t>(made) * count;
+        cut_by_rows(plan_.dispatches[i]);
       }
     }
-    return {};
+  }
+
+  // A dispatch of more work than a submit may hold is recorded in parts, each some rows of its
+  // workgroups, which are folded until there are rows enough.
+  void cut_by_rows(Dispatch& dispatch) const {
+    const int64_t budget = std::max<int64_t>(1, options_.submit_work);
+    if (dispatch.multiply_adds <= budget) return;
+    const int64_t wanted = (dispatch.multiply_adds - 1) / budget + 1;
+    auto& [columns, rows, depth] = dispatch.workgroups;
+    const int64_t total = int64_t{columns} * rows;
+    const int64_t parts =
+        std::min({wanted, total, int64_t{capabilities_.max_workgroup_count[1] / 2}});
+    if (parts > rows) {
+      columns = static_cast<uint32_t>(total / parts);
+      rows = static_cast<uint32_t>((total + columns - 1) / columns);
+    }
+    dispatch.parts = static_cast<uint32_t>(std::min<int64_t>(parts, rows));
   }
 
   // Either not one image fits, or fewer than a cut of the batch must hold to end where a binding
   // may start.
-  Error too_large(std::string_view layer, uint64_t image_bytes, uint64_t most) const {
-    const std::string advice = image_bytes <= most
-                                   ? fmt::format("a batch of {} would fit", most / image_bytes)
-                                   : "a smaller image would fit";
+  Error too_large(std::string_view layer, const std::vector<Operand>& operands) const {
+    const Operand& worst =
+        *std::max_element(operands.begin(), operands.end(), [](const Operand& a, const Operand& b) {
+          return static_cast<double>(a.image_bytes) / static_cast<double>(a.most) <
+                 static_cast<double>(b.image_bytes) / static_cast<double>(b.most);
+        });
+    const uint64_t fits = worst.most / worst.image_bytes;
+    const std::string advice =
+        fits > 0 ? fmt::format("a batch of {} would fit", fits) : "a smaller image would fit";
     return {ErrorCode::kUnsupported,
             fmt::format("{}: one image takes {:.1f} MiB here, and {} binds at most {:.1f} MiB at "
                         "once: {}",
-                        layer, static_cast<double>(image_bytes) / (1 << 20), device_name_,
-                        static_cast<double>(most) / (1 << 20), advice)};
+                        layer, static_cast<double>(worst.image_bytes) / (1 << 20), device_name_,
+                        static_cast<double>(worst.most) / (1 << 20), advice)};
   }
 
   shader::LayoutParams layout_params(const ImageShape& shape) const {
@@ -120,63 +137,84 @@ class Planner {
             .pixels = static_cast<uint32_t>(shape.pixels())};
   }
 
+  // A change of layout between the host and the arena.
+  template <typename Emit>
+  Status emit_edge(ValueId value, Emit emit) {
+    const ImageShape shape = emitter_.shape(value);
+    const uint64_t most = capabilities_.max_storage_buffer_range;
+    const std::vector<Operand> operands{{shape.image_bytes(), most},
+                                        {shape.dense_image_bytes(), most}};
+    const int64_t run = images_a_run(operands, shape.n, 0);
+    if (run == 0) return too_large(plan_.graph.value(value).name, operands);
+    emit_runs(shape.n, run, 0, [&] { emit(shape, layout_params(shape)); });
+    return {};
+  }
+
+  static uint64_t staging_bytes(const ImageShape& shape) {
+    return round_up(shape.dense_image_bytes() * static_cast<uint64_t>(shape.n), 256);
+  }
+
   Status emit_input(uint32_t index) {
     const ValueId value = plan_.graph.inputs[index];
-    const ImageShape shape = emitter_.shape(value);
     plan_.input_offsets.push_back(plan_.input_bytes);
-    plan_.input_bytes += round_up(shape.dense_image_bytes() * static_cast<uint64_t>(shape.n), 256);
-    return for_each_run(
-        plan_.graph.value(value).name, {shape.image_bytes(), shape.dense_image_bytes()}, shape.n,
-        capabilities_.max_storage_buffer_range, 0, [&] {
-          const auto params = layout_params(shape);
-          emitter_.dispatch(NodeId::kNone, ShaderId::pack_nchw, params,
-                            {emitter_.host_input(index), emitter_.activation(value)},
-                            uint64_t{params.images} * params.pixels * params.c4);
-        });
+    plan_.input_bytes += staging_bytes(emitter_.shape(value));
+    return emit_edge(value, [&](const ImageShape& shape, const shader::LayoutParams& params) {
+      emitter_.dispatch(NodeId::kNone, ShaderId::pack_nchw, params,
+                        {emitter_.host_input(index), emitter_.activation(value)},
+                        uint64_t{params.images} * params.pixels * shape.c4());
+    });
   }
 
   Status emit_output(uint32_t index) {
     const ValueId value = plan_.graph.outputs[index];
-    const ImageShape shape = emitter_.shape(value);
     plan_.output_offsets.push_back(plan_.output_bytes);
-    plan_.output_bytes += round_up(shape.dense_image_bytes() * static_cast<uint64_t>(shape.n), 256);
-    return for_each_run(
-        plan_.graph.value(value).name, {shape.image_bytes(), shape.dense_image_bytes()}, shape.n,
-        capabilities_.max_storage_buffer_range, 0, [&] {
-          const auto params = layout_params(shape);
-          emitter_.dispatch(NodeId::kNone, ShaderId::unpack_nchw, params,
-                            {emitter_.activation(value), emitter_.host_output(index)},
-                            uint64_t{params.images} * params.pixels * params.channels);
-        });
+    plan_.output_bytes += staging_bytes(emitter_.shape(value));
+    return emit_edge(value, [&](const ImageShape&, const shader::LayoutParams& params) {
+      emitter_.dispatch(NodeId::kNone, ShaderId::unpack_nchw, params,
+                        {emitter_.activation(value), emitter_.host_output(index)},
+                        uint64_t{params.images} * params.pixels * params.channels);
+    });
+  }
+
+  std::vector<Operand> operands(const Node& node, const KernelVariant& kernel) const {
+    const uint64_t most = capabilities_.max_storage_buffer_range;
+    std::vector<Operand> list{{emitter_.shape(node.output).image_bytes(), most}};
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueRole role = plan_.graph.value(node.inputs[i]).role;
+      if (role != ValueRole::kActivation && role != ValueRole::kInput) continue;
+      const bool texels = kernel.texel_input && i == 0;
+      list.push_back({emitter_.shape(node.inputs[i]).image_bytes(),
+                      texels ? texel_buffer_bytes(capabilities_) : most});
+    }
+    return list;
   }
 
   Status emit_node(const Node& node) {
-    const KernelVariant& kernel = choose(node);
-    plan_.kernels.push_back(&kernel);
-    if (!kernel.emit) {
-      plan_.storage[static_cast<uint32_t>(node.output)] =
-          plan_.storage[static_cast<uint32_t>(node.inputs[0])];
+    const int64_t batch = emitter_.shape(node.output).n;
+    const int64_t image_work = multiply_adds(plan_.graph, node) / batch;
+    std::vector<Operand> refused;
+    for (const KernelVariant* kernel : candidates(node)) {
+      if (!kernel->emit) {
+        plan_.storage[static_cast<uint32_t>(node.output)] =
+            plan_.storage[static_cast<uint32_t>(node.inputs[0])];
+        plan_.kernels.push_back(kernel);
+        return {};
+      }
+      refused = operands(node, *kernel);
+      const int64_t run = images_a_run(refused, batch, image_work);
+      if (run == 0) continue;
+      emit_runs(batch, run, image_work, [&] { kernel->emit(emitter_, node); });
+      plan_.kernels.push_back(kernel);
       return {};
     }
-    std::vector<uint64_t> image_bytes{emitter_.shape(node.output).image_bytes()};
-    for (const ValueId input : node.inputs) {
-      const ValueRole role = plan_.graph.value(input).role;
-      if (role == ValueRole::kActivation || role == ValueRole::kInput) {
-        image_bytes.push_back(emitter_.shape(input).image_bytes());
-      }
-    }
-    const uint64_t most = kernel.max_binding_bytes ? kernel.max_binding_bytes(capabilities_)
-                                                   : capabilities_.max_storage_buffer_range;
-    const int64_t batch = emitter_.shape(node.output).n;
-    return for_each_run(fmt::format("{} ({})", node.name, op_name(node.kind())), image_bytes, batch,
-                        most, multiply_adds(plan_.graph, node) / batch,
-                        [&] { kernel.emit(emitter_, node); });
+    return too_large(fmt::format("{} ({})", node.name, op_name(node.kind())), refused);
   }
 
   // Activations were cut to fit; this catches weights that are more than a device binds.
   Status check_bindings() const {
     for (const Dispatch& dispatch : plan_.dispatches) {
       for (const Binding& binding : dispatch.bindings) {
+        assert(binding.offset % alignment() == 0);
         if (binding.size <= capabilities_.max_storage_buffer_range) continue;
         return Error{
             ErrorCode::kUnsupported,
@@ -189,9 +227,7 @@ class Planner {
     return {};
   }
 
-  uint64_t alignment() const {
-    return std::max(capabilities_.storage_buffer_alignment, capabilities_.texel_buffer_alignment);
-  }
+  uint64_t alignment() const { return capabilities_.binding_alignment(); }
 
   void place_weights() {
     for (PackedWeight& weight : plan_.weights) {
@@ -243,7 +279,7 @@ Status check_kernel_names(const std::vector<std::string>& names) {
 Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device_name, Graph graph,
                        Weights weights, const SessionOptions& options) {
   CALDERA_TRY(check_kernel_names(options.kernels));
-  CALDERA_TRY(check_weights(graph, weights));
+  CALDERA_TRY(validate(graph, weights));
   if (options.fuse) {
     fold_batch_norm(graph, weights);
     fuse_epilogues(graph);

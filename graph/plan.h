@@ -16,10 +16,6 @@
 
 namespace caldera {
 
-// The most multiply-adds that one submit, and so one dispatch, may hold: a tenth of a second on an
-// integrated GPU of 1 TFLOP/s, well within any driver's watchdog.
-constexpr int64_t kMaxSubmitWork = int64_t{50'000'000'000};
-
 struct Plan {
   Graph graph;  // After the passes.
   Weights parameters;

@@ -37,23 +37,29 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
   return upload(device, program.weights, items);
 }
 
-// Before anything is allocated: says what batch would fit.
-Status check_memory(const Device& device, const Plan& plan) {
+// Before anything is allocated: says what batch would fit. Host-visible staging is not counted,
+// which on a GPU of its own memory lies elsewhere.
+Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
   const uint64_t available = device.impl().available_memory();
-  const uint64_t activations = plan.memory.bytes + plan.input_bytes + plan.output_bytes;
-  if (available == 0 || plan.weights_bytes + activations <= available) return {};
+  const uint64_t largest = device.impl().capabilities().max_allocation_size;
+  const uint64_t weights = with_weights ? plan.weights_bytes : 0;
+  const uint64_t arena = plan.memory.bytes;
+  if (weights + arena <= available && std::max(weights, arena) <= largest) return {};
+
   const auto batch = static_cast<uint64_t>(plan.graph.value(plan.graph.inputs[0]).shape[0]);
+  const uint64_t image = std::max<uint64_t>(1, arena / batch);
+  const uint64_t room = std::min(available > weights ? available - weights : 0, largest);
   std::string advice = "not even one image would fit: choose a smaller image or another device";
-  if (available > plan.weights_bytes) {
-    const uint64_t fits =
-        (available - plan.weights_bytes) / std::max<uint64_t>(1, activations / batch);
-    if (fits > 0) advice = fmt::format("a batch of about {} would fit", fits);
+  if (weights > largest) {
+    advice = "its weights alone are too large: choose another device, or a narrower net";
+  } else if (room >= image) {
+    advice = fmt::format("a batch of about {} would fit", room / image);
   }
-  return Error{
-      ErrorCode::kOutOfMemory,
-      fmt::format("a batch of {} takes {} MiB of device memory, and {} has {} MiB free: {}", batch,
-                  (plan.weights_bytes + activations) >> 20, device.info().name, available >> 20,
-                  advice)};
+  return Error{ErrorCode::kOutOfMemory,
+               fmt::format("a batch of {} takes {} MiB for weights and {} MiB for activations, and "
+                           "{} has {} MiB free, {} MiB at most in one piece: {}",
+                           batch, weights >> 20, arena >> 20, device.info().name, available >> 20,
+                           largest >> 20, advice)};
 }
 
 }  // namespace
@@ -71,12 +77,13 @@ Result<Session> SessionAccess::create(const Device& device, const Capabilities& 
   const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
   CALDERA_TRY_ASSIGN(Plan plan,
                      make_plan(capabilities, device.info().name, graph, weights, options));
-  CALDERA_TRY(check_memory(device, plan));
+  CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
   auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
   for (const Dispatch& dispatch : program->plan.dispatches) {
-    CALDERA_TRY_ASSIGN(const Pipeline* pipeline,
-                       impl->pipelines().get(
-                           {dispatch.shader, dispatch.constants, dispatch.required_subgroup_size}));
+    CALDERA_TRY_ASSIGN(
+        const Pipeline* pipeline,
+        impl->pipelines().get({dispatch.shader, dispatch.constants, dispatch.required_subgroup_size,
+                               /*partial=*/dispatch.parts > 1}));
     program->pipelines.push_back(pipeline);
   }
   CALDERA_TRY(upload_weights(impl, *program));
@@ -123,22 +130,30 @@ Status SessionImpl::record() {
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
   const Plan& plan = program_->plan;
-  int64_t work = 0;
+  const int64_t budget = program_->options.submit_work;
+  int64_t work = 0;  // Of the command buffer being recorded.
   std::vector<BufferRange> ranges;
   for (size_t i = 0; i < plan.dispatches.size(); ++i) {
     const Dispatch& dispatch = plan.dispatches[i];
-    if (work > 0 && work + dispatch.multiply_adds > kMaxSubmitWork) {
-      CALDERA_TRY(recorder.split());
-      work = 0;
-    }
-    work += dispatch.multiply_adds;
     ranges.clear();
-    for (const Binding& binding : dispatch.bindings) {
-      ranges.push_back(resolve(binding));
+    for (const Binding& binding : dispatch.bindings) ranges.push_back(resolve(binding));
+    const auto [columns, rows, depth] = dispatch.workgroups;
+    const int64_t part_work = dispatch.multiply_adds / dispatch.parts;
+    for (uint32_t part = 0; part < dispatch.parts; ++part) {
+      if (work > 0 && part_work > budget - work) {
+        CALDERA_TRY(recorder.split());
+        work = 0;
+      }
+      work += part_work;
+      const auto row = [&](uint32_t p) {
+        return static_cast<uint32_t>(uint64_t{rows} * p / dispatch.parts);
+      };
+      CALDERA_TRY(recorder.dispatch({program_->pipelines[i],
+                                     ranges,
+                                     std::span(dispatch.push.bytes).first(dispatch.push.size),
+                                     {columns, row(part + 1) - row(part), depth},
+                                     row(part)}));
     }
-    CALDERA_TRY(recorder.dispatch({program_->pipelines[i], ranges,
-                                   std::span(dispatch.push.bytes).first(dispatch.push.size),
-                                   dispatch.workgroups}));
   }
   CALDERA_TRY_ASSIGN(commands_, std::move(recorder).finish());
   return {};
@@ -260,6 +275,7 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Result<Session> Session::fork() const {
+  CALDERA_TRY(check_memory(device(), impl_->program()->plan, /*with_weights=*/false));
   CALDERA_TRY_ASSIGN(auto impl, SessionImpl::create(impl_->program()));
   return Session(std::move(impl));
 }
@@ -298,10 +314,8 @@ std::vector<std::string> Session::kernels() const {
   return names;
 }
 
-void poison_memory(Session& session) {
-  const Status poisoned = SessionAccess::impl(session).poison();
-  assert(poisoned.ok());
-  (void)poisoned;
+Status poison_memory(Session& session) {
+  return SessionAccess::impl(session).poison();
 }
 
 Result<Session> create_session_within(const Capabilities& capabilities, const Device& device,

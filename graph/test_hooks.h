@@ -8,7 +8,7 @@
 namespace caldera {
 
 // Fills the session's activations and output staging with NaN.
-void poison_memory(Session& session);
+Status poison_memory(Session& session);
 
 // A session planned as for a device of lower limits than `device` has.
 Result<Session> create_session_within(const Capabilities& capabilities, const Device& device,

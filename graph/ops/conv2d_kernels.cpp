@@ -68,20 +68,16 @@ bool groups_are_whole_vectors(const Problem& problem, int64_t out_multiple) {
 constexpr uint32_t kSubgroupChannels = 16;
 constexpr uint32_t kSubgroupPixelsALane = 4;
 
-uint64_t texel_bytes(const Capabilities& capabilities) {
-  return std::min<uint64_t>(capabilities.max_storage_buffer_range,
-                            uint64_t{capabilities.max_texel_buffer_elements} * 16);
-}
-
 bool subgroup_supported(const Capabilities& capabilities, const Graph& graph, const Node& node) {
   const Problem problem(graph, node);
-  const uint64_t most = texel_bytes(capabilities);
   return capabilities.subgroup_shuffle && capabilities.subgroup_size_control &&
          capabilities.subgroup_size >= 8 && std::has_single_bit(capabilities.subgroup_size) &&
+         capabilities.subgroup_size >= capabilities.min_subgroup_size &&
+         capabilities.subgroup_size <= capabilities.max_subgroup_size &&
          capabilities.subgroup_size <= capabilities.max_workgroup_invocations &&
+         capabilities.subgroup_size <= capabilities.max_workgroup_size[0] &&
          groups_are_whole_vectors(problem, kSubgroupChannels) &&
-         packed_bytes(problem.weight, WeightLayout::kOhwi) <= most &&
-         ImageShape(graph.value(node.inputs[0]).shape).image_bytes() <= most;
+         packed_bytes(problem.weight, WeightLayout::kOhwi) <= texel_buffer_bytes(capabilities);
 }
 
 void emit_subgroup(Emitter& emitter, const Node& node) {
@@ -134,7 +130,7 @@ void emit_direct(Emitter& emitter, const Node& node) {
 
 constexpr KernelVariant kVariants[] = {
     {"conv2d_depthwise", depthwise_supported, emit_depthwise},
-    {"conv2d_subgroup", subgroup_supported, emit_subgroup, texel_bytes},
+    {"conv2d_subgroup", subgroup_supported, emit_subgroup, /*texel_input=*/true},
     {"conv2d_tile", tile_supported, emit_tile},
     {"conv2d_direct", nullptr, emit_direct},
 };

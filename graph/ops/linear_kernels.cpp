@@ -1,5 +1,6 @@
 // The ways to run linear.
 #include <algorithm>
+#include <numeric>
 
 #include "graph/emitter.h"
 #include "graph/kernel.h"
@@ -21,12 +22,12 @@ void emit_tile(Emitter& emitter, const Node& node) {
   const Binding weight = emitter.weight(node.inputs[1], WeightLayout::kOhwi);
 
   const uint64_t block_bytes = uint64_t{in.c4()} * 4 * 16;  // Four rows of the matrix.
-  uint64_t most = emitter.capabilities().max_storage_buffer_range / block_bytes;
-  const uint64_t aligned = emitter.capabilities().storage_buffer_alignment;
-  if (most < out.c4()) {
-    while (most > 1 && most * block_bytes % aligned != 0) --most;
-  }
-  const auto step = static_cast<uint32_t>(std::clamp<uint64_t>(most, 1, out.c4()));
+  const uint64_t most = emitter.capabilities().max_storage_buffer_range / block_bytes;
+  const uint64_t alignment = emitter.capabilities().binding_alignment();
+  const uint64_t unit = alignment / std::gcd(alignment, block_bytes);  // Blocks between starts.
+  // Where not even a unit fits, the plan refuses the binding, and names the layer.
+  const uint64_t most_blocks = most >= out.c4() ? out.c4() : std::max(unit, most / unit * unit);
+  const auto step = static_cast<uint32_t>(std::min<uint64_t>(most_blocks, out.c4()));
   for (uint32_t first = 0; first < out.c4(); first += step) {
     const uint32_t blocks = std::min(step, out.c4() - first);
     const shader::LinearParams p{.images = emitter.images(),

@@ -1,8 +1,12 @@
-// The table of operators: their names, in the order of OpKind and of Attrs.
+// The table of operators, in the order of OpKind and of Attrs: name and kernel variants. Shape
+// rules are found by the type of the attributes (ops.h).
+#include <algorithm>
 #include <array>
 
 #include "caldera/graph.h"
+#include "caldera/session.h"
 
+#include "graph/kernel.h"
 #include "graph/ops/ops.h"
 
 namespace caldera {
@@ -12,24 +16,25 @@ namespace {
 struct OpRow {
   OpKind kind;
   std::string_view name;
+  std::span<const KernelVariant> (*kernels)();
 };
 
 constexpr std::array kOps = {
-    OpRow{OpKind::kConv2d, "conv2d"},
-    OpRow{OpKind::kBatchNorm, "batch_norm"},
-    OpRow{OpKind::kActivation, "activation"},
-    OpRow{OpKind::kAdd, "add"},
-    OpRow{OpKind::kMultiply, "multiply"},
-    OpRow{OpKind::kConcat, "concat"},
-    OpRow{OpKind::kMaxPool2d, "max_pool2d"},
-    OpRow{OpKind::kAvgPool2d, "avg_pool2d"},
-    OpRow{OpKind::kAdaptiveAvgPool2d, "adaptive_avg_pool2d"},
-    OpRow{OpKind::kLinear, "linear"},
-    OpRow{OpKind::kSoftmax, "softmax"},
-    OpRow{OpKind::kPad, "pad"},
-    OpRow{OpKind::kSubsample, "subsample"},
-    OpRow{OpKind::kFlatten, "flatten"},
-    OpRow{OpKind::kDropout, "dropout"},
+    OpRow{OpKind::kConv2d, "conv2d", conv2d_kernels},
+    OpRow{OpKind::kBatchNorm, "batch_norm", batch_norm_kernels},
+    OpRow{OpKind::kActivation, "activation", activation_kernels},
+    OpRow{OpKind::kAdd, "add", add_kernels},
+    OpRow{OpKind::kMultiply, "multiply", multiply_kernels},
+    OpRow{OpKind::kConcat, "concat", concat_kernels},
+    OpRow{OpKind::kMaxPool2d, "max_pool2d", max_pool2d_kernels},
+    OpRow{OpKind::kAvgPool2d, "avg_pool2d", avg_pool2d_kernels},
+    OpRow{OpKind::kAdaptiveAvgPool2d, "adaptive_avg_pool2d", adaptive_avg_pool2d_kernels},
+    OpRow{OpKind::kLinear, "linear", linear_kernels},
+    OpRow{OpKind::kSoftmax, "softmax", softmax_kernels},
+    OpRow{OpKind::kPad, "pad", pad_kernels},
+    OpRow{OpKind::kSubsample, "subsample", subsample_kernels},
+    OpRow{OpKind::kFlatten, "flatten", flatten_kernels},
+    OpRow{OpKind::kDropout, "dropout", dropout_kernels},
 };
 static_assert(kOps.size() == std::variant_size_v<Attrs>);
 
@@ -45,6 +50,25 @@ static_assert(rows_stand_in_order());
 
 std::string_view op_name(OpKind kind) {
   return kOps[static_cast<size_t>(kind)].name;
+}
+
+std::span<const KernelVariant> kernel_variants(OpKind kind) {
+  return kOps[static_cast<size_t>(kind)].kernels();
+}
+
+std::vector<std::string> kernel_names() {
+  std::vector<std::string> names;
+  for (const OpRow& row : kOps) {
+    for (const KernelVariant& variant : row.kernels()) {
+      if (variant.emit) names.emplace_back(variant.name);  // A view is no choice.
+    }
+  }
+  return names;
+}
+
+uint64_t texel_buffer_bytes(const Capabilities& capabilities) {
+  return std::min<uint64_t>(capabilities.max_storage_buffer_range,
+                            uint64_t{capabilities.max_texel_buffer_elements} * 16);
 }
 
 std::string_view activation_name(Activation activation) {

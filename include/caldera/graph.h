@@ -236,7 +236,7 @@ class GraphBuilder {
 
   void output(ValueId x);
 
-  // The shape of a value made so far.
+  // The shape of a value made so far; empty for kNone.
   const Shape& shape(ValueId x) const;
 
   Result<Graph> finish() &&;
@@ -245,6 +245,7 @@ class GraphBuilder {
   ValueId parameter(std::string name, Shape shape, ValueRole role = ValueRole::kParameter);
   ValueId append(std::string_view name, Attrs attrs, std::vector<ValueId> inputs);
   void fail(std::string message);
+  bool holds(ValueId x) const;
 
   Graph graph_;
   std::string error_;

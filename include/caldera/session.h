@@ -21,6 +21,9 @@ struct SessionOptions {
   bool fuse = true;
   // Keeps every activation readable by read(), at the price of memory.
   bool keep_activations = false;
+  // Multiply-adds that one submit may hold, so that no driver's watchdog bites: at the default, a
+  // tenth of a second on an integrated GPU of 1 TFLOP/s.
+  int64_t submit_work = 50'000'000'000;
   // Names of kernel variants ("conv2d_direct") to take wherever they are supported, before any
   // other. An unknown name is an error.
   std::vector<std::string> kernels{};

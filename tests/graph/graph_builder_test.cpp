@@ -206,5 +206,17 @@ TEST(InferShape, RefusesAnotherNumberOfInputs) {
   EXPECT_FALSE(infer_shape(BatchNormAttrs{}, {{1, 3, 4, 4}, {3}, {3}, {3}}).ok());
 }
 
+TEST(GraphBuilder, RefusesValuesThatAreNotItsOwn) {
+  for (const ValueId stranger : {ValueId::kNone, static_cast<ValueId>(77)}) {
+    GraphBuilder output;
+    output.input("x", {1, 3, 4, 4});
+    output.output(stranger);
+    EXPECT_FALSE(std::move(output).finish().ok());
+    GraphBuilder add;
+    add.output(add.add("sum", add.input("x", {1, 3, 4, 4}), stranger));
+    EXPECT_FALSE(std::move(add).finish().ok());
+  }
+}
+
 }  // namespace
 }  // namespace caldera

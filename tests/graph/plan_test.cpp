@@ -53,7 +53,7 @@ TEST(Plan, BindsNoMoreThanTheDeviceAllows) {
 
 TEST(Plan, CutsABatchOnlyWhereABindingMayStart) {
   Capabilities limits = smallest_device();
-  limits.storage_buffer_alignment = 16;
+  limits.storage_buffer_alignment = limits.texel_buffer_alignment = 16;
   limits.max_storage_buffer_range = 4096;  // An image of 3 channels, 5x5: 400 bytes; dense, 300.
   const Plan made = plan(limits, conv_net({100, 3, 5, 5}, 3)).value();
   int64_t images = 0;
@@ -93,6 +93,72 @@ TEST(Plan, RefusesWeightsTooLargeAndNamesTheLayer) {
   const auto made = plan(limits, conv_net({1, 32, 4, 4}, 32));
   ASSERT_FALSE(made.ok());
   EXPECT_THAT(made.error().message, HasSubstr("conv: its weights take"));
+}
+
+// Two limits of one kernel's bindings: what a texel buffer spans, and where it may start.
+TEST(Plan, TakesTheNextKernelWhereOneDoesNotFit) {
+  Capabilities limits = smallest_device();
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 16;
+  limits.subgroup_shuffle = limits.subgroup_size_control = true;
+  const auto kernel_of = [&](Shape input, int64_t channels) {
+    return std::string(plan(limits, conv_net(std::move(input), channels)).value().kernels[0]->name);
+  };
+  EXPECT_EQ(kernel_of({1, 8, 56, 56}, 256), "conv2d_subgroup");  // The output is no texel buffer.
+  EXPECT_EQ(kernel_of({1, 128, 56, 56}, 8), "conv2d_tile");  // 1.6 MB; texel buffers span 1 MiB.
+}
+
+TEST(Plan, StartsTexelBuffersWhereTheyMayStart) {
+  Capabilities limits = smallest_device();
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 8;
+  limits.subgroup_shuffle = limits.subgroup_size_control = true;
+  limits.storage_buffer_alignment = 16;
+  limits.max_storage_buffer_range = 1 << 20;
+  const Plan made = plan(limits, conv_net({5000, 4, 7, 7}, 4)).value();
+  int cuts = 0;
+  for (const Dispatch& dispatch : made.dispatches) {
+    if (dispatch.shader != ShaderId::conv2d_subgroup) continue;
+    ++cuts;
+    const Binding& input = dispatch.bindings[0];
+    EXPECT_EQ((made.arena_offset(static_cast<ValueId>(input.index)) + input.offset) % 256, 0u);
+  }
+  EXPECT_GT(cuts, 1);
+}
+
+TEST(Plan, CutsAMatrixOnlyWhereABindingMayStart) {
+  GraphBuilder b;
+  b.output(b.linear("fc", b.input("x", {1, 1001}), 4004));
+  const Graph graph = std::move(b).finish().value();
+  const uint64_t block = 251 * 4 * 16;  // Four rows, 16,064 bytes: aligned after four of them.
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = 7 * block;
+  const Plan made = plan(limits, graph).value();
+  for (const Dispatch& dispatch : made.dispatches) {
+    for (const Binding& binding : dispatch.bindings) EXPECT_EQ(binding.offset % 256, 0u);
+  }
+  limits.max_storage_buffer_range = 3 * block;
+  const auto refused = plan(limits, graph);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("fc: its weights take"));
+}
+
+TEST(Plan, CutsADispatchOfMoreWorkThanASubmitMayHold) {
+  SessionOptions options;
+  options.submit_work = 1'000'000;  // The layer: 32 * 32 * 32 * 9 * 3 = 884,736 an image.
+  const Graph two = conv_net({2, 3, 32, 32}, 32);
+  const Plan by_images = plan(smallest_device(), two, options).value();
+  options.submit_work = 100'000;
+  const Plan by_rows = plan(smallest_device(), two, options).value();
+  uint32_t images = 0, parts = 0;
+  for (const Dispatch& dispatch : by_images.dispatches) {
+    images += dispatch.shader == ShaderId::conv2d_tile;
+  }
+  for (const Dispatch& dispatch : by_rows.dispatches) {
+    if (dispatch.shader != ShaderId::conv2d_tile) continue;
+    EXPECT_LE(dispatch.parts, dispatch.workgroups[1]);
+    parts += dispatch.parts;
+  }
+  EXPECT_EQ(images, 2u);
+  EXPECT_EQ(parts, 18u);  // Nine for each image.
 }
 
 TEST(Plan, CutsAMatrixTooLargeForOneBindingByRows) {

@@ -3,6 +3,7 @@
 #include "caldera/session.h"
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <thread>
@@ -54,7 +55,7 @@ TEST_P(SmallNet, GivesTheReferencesLogits) {
   auto session = Session::create(device, graph, weights, {.fuse = fuse()});
   ASSERT_TRUE(session.ok()) << session.error().message;
   for (int i = 0; i < 3; ++i) {
-    poison_memory(*session);
+    ASSERT_TRUE(poison_memory(*session).ok());
     EXPECT_LE(relative_l2(run(*session, inputs[0], expected.size()), expected), kTolerance);
   }
 }
@@ -137,7 +138,7 @@ TEST(Session, TakesSeveralInputsAndGivesSeveralOutputs) {
   for (const bool fuse : {false, true}) {
     auto session = Session::create(device, graph, weights, {.fuse = fuse});
     ASSERT_TRUE(session.ok()) << session.error().message;
-    poison_memory(*session);
+    ASSERT_TRUE(poison_memory(*session).ok());
     Floats first(expected[graph.outputs[0]].size()), second(expected[graph.outputs[1]].size());
     const std::array<std::span<const float>, 2> given{inputs[0], inputs[1]};
     const std::array<std::span<float>, 2> results{first, second};
@@ -252,6 +253,30 @@ TEST(SessionRefuses, ToReadActivationsThatWereNotKept) {
   const auto values = session->read(session->graph().nodes[0].output);
   ASSERT_FALSE(values.ok());
   EXPECT_THAT(values.error().message, HasSubstr("keep_activations"));
+}
+
+// A broken checkpoint must not give plausible logits: a NaN stays a NaN, alone and fused.
+TEST(NotANumber, GoesThroughEveryActivation) {
+  CALDERA_REQUIRE_DEVICE(device);
+  for (const Activation activation : {Activation::kRelu, Activation::kRelu6, Activation::kSigmoid,
+                                      Activation::kSilu, Activation::kHardSwish}) {
+    GraphBuilder b;
+    const ValueId x = b.input("x", {1, 2, 1, 3});
+    b.output(b.activation("alone", x, activation));
+    b.output(b.activation("fused", b.conv2d("conv", x, 2, {1, 1}), activation));
+    const Graph graph = std::move(b).finish().value();
+    auto session = Session::create(device, graph, random_weights(graph));
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    const Floats input{1, NAN, -1, 2, -2, 3};
+    Floats alone(6), fused(6);
+    const std::array<std::span<const float>, 1> given{input};
+    const std::array<std::span<float>, 2> results{alone, fused};
+    ASSERT_TRUE(session->run(given, results).ok());
+    for (size_t i = 0; i < 6; ++i) {
+      EXPECT_EQ(std::isnan(alone[i]), i == 1) << activation_name(activation) << ", " << i;
+      EXPECT_EQ(std::isnan(fused[i]), i % 3 == 1) << activation_name(activation) << ", " << i;
+    }
+  }
 }
 
 }  // namespace

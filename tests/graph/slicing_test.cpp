@@ -15,7 +15,7 @@ namespace {
 std::vector<float> run_poisoned(Session& session, const std::vector<float>& input) {
   const Shape& shape = session.graph().value(session.graph().outputs[0]).shape;
   std::vector<float> output(static_cast<size_t>(element_count(shape)));
-  poison_memory(session);
+  EXPECT_TRUE(poison_memory(session).ok());
   const Status ran = session.run(input, output);
   EXPECT_TRUE(ran.ok()) << ran.error().message;
   return output;
@@ -56,6 +56,26 @@ TEST(Slicing, AMatrixCutByRowsGivesTheReferencesResult) {
   EXPECT_GT(session->stats().dispatches, 3u);
   const auto reference = run_reference(graph, weights, inputs);
   EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+}
+
+// In parts of a dispatch too, where a single image's layer is more than a submit may hold.
+TEST(Slicing, WorkBeyondTheSubmitBudgetIsSubmittedInPortions) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = test::small_net(3);
+  const Weights weights = test::random_weights(graph);
+  const auto inputs = test::random_inputs(graph);
+  const auto reference = run_reference(graph, weights, inputs);
+  uint32_t submits = 1;
+  for (const int64_t budget : {100'000, 3'000}) {
+    SessionOptions options;
+    options.submit_work = budget;
+    auto session = Session::create(device, graph, weights, options);
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    EXPECT_GT(session->stats().submits, submits);
+    submits = session->stats().submits;
+    EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5)
+        << budget;
+  }
 }
 
 TEST(Slicing, ADispatchFoldedIntoRowsOfWorkgroupsGivesTheReferencesResult) {

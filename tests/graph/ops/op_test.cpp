@@ -33,7 +33,7 @@ void check_runs(Session& session, const std::vector<Floats>& inputs, const Float
   Floats first, output(expected.size());
   const std::span<float> outputs[] = {output};
   for (int run = 0; run < kRuns; ++run) {
-    poison_memory(session);
+    ASSERT_TRUE(poison_memory(session).ok());
     std::fill(output.begin(), output.end(), std::numeric_limits<float>::quiet_NaN());
     const Status done = session.run(given, outputs);
     ASSERT_TRUE(done.ok()) << done.error().message;
@@ -160,7 +160,7 @@ TEST_P(EveryKernel, FeedsAConsumer) {
   const Floats& expected = (*reference)[result];
   const std::vector<std::span<const float>> given(operands.inputs.begin(), operands.inputs.end());
   with_every_kernel(device, graph, operands.weights, [&](Session& session) {
-    poison_memory(session);
+    ASSERT_TRUE(poison_memory(session).ok());
     Floats output(expected.size());
     const std::span<float> outputs[] = {output};
     const Status done = session.run(given, outputs);
