@@ -42,8 +42,6 @@ struct Capabilities {
   std::array<uint32_t, 3> max_workgroup_count{};
   std::array<uint32_t, 3> max_workgroup_size{};
   uint32_t max_workgroup_invocations = 0;
-  uint32_t max_shared_memory_bytes = 0;
-  uint32_t max_push_constant_bytes = 0;
   uint32_t max_texel_buffer_elements = 0;
   uint64_t texel_buffer_alignment = 1;
   // Where any binding, of either kind, may start. A power of two.

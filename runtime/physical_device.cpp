@@ -113,8 +113,6 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
     out.max_workgroup_size[i] = limits.maxComputeWorkGroupSize[i];
   }
   out.max_workgroup_invocations = limits.maxComputeWorkGroupInvocations;
-  out.max_shared_memory_bytes = limits.maxComputeSharedMemorySize;
-  out.max_push_constant_bytes = limits.maxPushConstantsSize;
   out.max_texel_buffer_elements = limits.maxTexelBufferElements;
   out.texel_buffer_alignment = limits.minTexelBufferOffsetAlignment;
   out.subgroup_size = properties11.subgroupSize;

@@ -20,7 +20,6 @@ Capabilities smallest_device() {
   limits.max_workgroup_count = {65535, 65535, 65535};
   limits.max_workgroup_size = {128, 128, 64};
   limits.max_workgroup_invocations = 128;
-  limits.max_push_constant_bytes = 128;
   limits.max_texel_buffer_elements = 65536;
   limits.texel_buffer_alignment = 256;
   limits.subgroup_size = 4;
