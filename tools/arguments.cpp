@@ -1,16 +1,64 @@
 // The options that subcommands share; see arguments.h.
 #include "tools/arguments.h"
 
+#include <charconv>
 #include <cstdlib>
 
 #include <fmt/format.h>
 
+#include "caldera/npy.h"
+
 #include "tools/command.h"
+#include "tools/nearest.h"
 #include "tools/report.h"
 
 namespace caldera::tool {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// The parser takes -1 as 2^64 - 1.
+std::string whole_number(const std::string& text) {
+  uint64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error == std::errc() && rest == end) return {};
+  return fmt::format("{} is no whole number from 0 to {}", text, UINT64_MAX);
+}
+
+bool is_file(const std::string& name) {
+  std::error_code ignored;
+  return fs::exists(name, ignored);
+}
+
+Status refuse_folder(const std::string& path, std::string_view advice) {
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return {};
+  return usage_error(fmt::format("{} is a folder; {}", path, advice));
+}
+
+// A file that cannot be read is the user's to mend, like one that holds nonsense.
+Error input_error(const Error& error) {
+  return {error.code == ErrorCode::kIo ? ErrorCode::kInvalidInput : error.code, error.message};
+}
+
+Error unknown_model(const std::string& name, const Error& error) {
+  const std::string member = name.substr(0, name.find(':'));
+  if (name.find('/') != std::string::npos || fs::path(member).has_extension()) {
+    return usage_error(fmt::format("{}: no such file", name));
+  }
+  std::vector<std::string> members;
+  for (const ArchitectureEntry& entry : list_architectures()) members.push_back(entry.name);
+  if (nearest(member, members, 3).empty()) {
+    return usage_error(fmt::format(
+        "'{}' is neither a file nor an architecture; `caldera models` lists those", name));
+  }
+  return usage_error(
+      fmt::format("'{}' is no file, and as an architecture: {}", name, error.message));
+}
+
+}  // namespace
 
 void add_model_options(CLI::App& command, ModelArgs& args) {
   command.add_option("--arch", args.architecture, "Architecture, where the file does not tell it")
@@ -21,7 +69,8 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
       ->type_name("FILE");
   command
       .add_option("--seed", args.seed, "Seed of random weights, where MODEL is an architecture (0)")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(whole_number);
 }
 
 void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
@@ -74,21 +123,18 @@ void add_json_option(CLI::App& command, bool& json) {
 }
 
 Result<Model> load_model(const std::string& name, const ModelArgs& args) {
-  std::error_code ignored;
-  if (fs::exists(name, ignored)) {
+  if (is_file(name)) {
+    CALDERA_TRY(refuse_folder(name, "name a model or checkpoint file in it"));
     ModelOptions options{args.architecture, args.preprocess, {}};
     if (!args.labels.empty()) {
       CALDERA_TRY_ASSIGN(options.labels, read_labels(args.labels));
     }
-    return Model::load(name, options);
+    Result<Model> model = Model::load(name, options);
+    if (!model.ok()) return input_error(model.error());
+    return model;
   }
   Result<Architecture> architecture = find_architecture(name);
-  if (!architecture.ok()) {
-    const bool path = name.find_first_of("/.") != std::string::npos;
-    if (path) return usage_error(fmt::format("{}: no such file", name));
-    return usage_error(fmt::format("'{}' is no file, and as an architecture: {}", name,
-                                   architecture.error().message));
-  }
+  if (!architecture.ok()) return unknown_model(name, architecture.error());
   if (!args.architecture.empty() || !args.preprocess.empty() || !args.labels.empty()) {
     return usage_error(fmt::format(
         "--arch, --preprocess and --labels go with a checkpoint file, and {} is an architecture; "
@@ -118,6 +164,32 @@ std::string model_names(const std::vector<Model>& models) {
     names += model.architecture().full_name();
   }
   return names;
+}
+
+void note_random_weights(const ModelArgs& args) {
+  std::string names;
+  for (const std::string& name : args.models) {
+    if (!is_file(name)) names += (names.empty() ? "" : ", ") + name;
+  }
+  if (names.empty()) return;
+  print_note(fmt::format(
+      "the weights of {} are random (seed {}), so its answers mean nothing; name a checkpoint file "
+      "for trained ones",
+      names, args.seed));
+}
+
+Result<Tensor> read_input(const std::string& path, int64_t channels) {
+  CALDERA_TRY(refuse_folder(path, "name a NumPy file (.npy) in it"));
+  const Result<Tensor> tensor = read_npy(path);
+  if (!tensor.ok()) return input_error(tensor.error());
+  const Shape& shape = tensor->shape();
+  if (tensor->dtype() != DType::kF32 || shape.size() != 4 || tensor->size() == 0 ||
+      shape[1] != channels) {
+    return usage_error(fmt::format(
+        "{}: {} of shape {}; give float32 of shape [N, {}, H, W], normalised as the model wants it",
+        path, dtype_name(tensor->dtype()), to_string(shape), channels));
+  }
+  return tensor->to_f32();
 }
 
 fs::path cache_dir() {

@@ -12,6 +12,7 @@
 #include "caldera/model.h"
 #include "caldera/predictor.h"
 #include "caldera/result.h"
+#include "caldera/tensor.h"
 
 namespace caldera::tool {
 
@@ -62,6 +63,11 @@ Result<Model> load_model(const ModelArgs& args);
 Result<std::vector<Model>> load_models(const ModelArgs& args);
 // "resnet50", or "resnet18 + resnet50".
 std::string model_names(const std::vector<Model>& models);
+// One note where weights are random, since what such a net says of images means nothing.
+void note_random_weights(const ModelArgs& args);
+
+// Images as a tensor, float32 [N, channels, H, W], from a NumPy file.
+Result<Tensor> read_input(const std::string& path, int64_t channels);
 
 Result<Device> open_device(const DeviceArgs& args);
 // For `images` images in all.

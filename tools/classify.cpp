@@ -11,6 +11,8 @@
 
 namespace caldera::tool {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 struct Args {
@@ -22,6 +24,23 @@ struct Args {
   int64_t top = 5;
   bool json = false;
 };
+
+// Why an image was skipped; where it is something else than an image, what to do with that.
+std::string skipped_text(const fs::path& path, const Error& error, bool beside_model_option) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    return fmt::format(
+        "{} is a folder; name the images in it, or a folder of class folders to `caldera eval`",
+        path.string());
+  }
+  const std::string extension = path.extension().string();
+  const bool model = extension == ".pth" || extension == ".pt" || extension == ".th" ||
+                     extension == ".safetensors" || find_architecture(path.string()).ok();
+  if (!model || !beside_model_option) return error.message;
+  return fmt::format(
+      "{} is no image: with --model every argument is an image; name this model by --model too",
+      path.string());
+}
 
 void print_prediction(const std::string& image, const std::vector<RankedClass>& ranked,
                       const std::vector<std::string>& labels) {
@@ -60,6 +79,7 @@ Result<int> run_classify(const Args& given) {
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
   CALDERA_TRY_ASSIGN(Predictor predictor,
                      make_predictor(device, models, args.views, args.device, images.size()));
+  note_random_weights(args.model);
 
   ImageLoader loader({images.begin(), images.end()}, predictor.transform(),
                      static_cast<int>(std::max(1u, std::thread::hardware_concurrency())), 64);
@@ -88,7 +108,8 @@ Result<int> run_classify(const Args& given) {
   };
   for (ImageLoader::Item item; loader.next(item);) {
     if (!item.values.ok()) {
-      print_note(item.values.error().message);
+      print_note(
+          skipped_text(images[item.index], item.values.error(), !given.model.models.empty()));
       ++skipped;
       continue;
     }

@@ -16,6 +16,8 @@
 
 namespace caldera::tool {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 struct Args {
@@ -150,6 +152,11 @@ Result<int> run_eval(const Args& given) {
   if (!alone) args.model.models.push_back(args.first);
   const std::string& where = alone ? args.first : args.folder;
 
+  std::error_code ignored;
+  if (!alone && fs::is_directory(args.first, ignored) && !fs::is_directory(where, ignored)) {
+    return usage_error(
+        fmt::format("{} is a folder; name the model first, then the folder", args.first));
+  }
   CALDERA_TRY_ASSIGN(const ImageFolder folder, scan_image_folder(where));
   CALDERA_TRY_ASSIGN(const std::vector<Model> models, load_models(args.model));
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
@@ -157,6 +164,7 @@ Result<int> run_eval(const Args& given) {
                                                          folder.samples.size()));
   const int64_t classes = predictor.classes();
   CALDERA_TRY_ASSIGN(const ClassMap map, map_classes(folder, predictor.labels(), classes, where));
+  note_random_weights(args.model);
 
   std::vector<std::filesystem::path> paths;
   for (const Sample& sample : folder.samples) paths.push_back(sample.path);

@@ -143,6 +143,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
             {"weights_bytes", nullptr},
             {"activation_bytes", nullptr},
             {"device", nullptr},
+            {"problem", nullptr},
             {"tensors", Json::array()}};
   if (file) {
     json["file"] = name;
@@ -154,7 +155,10 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
                                  {"shape", tensor.shape()}});
     }
   }
-  if (!model.ok()) return json;
+  if (!model.ok()) {
+    json["problem"] = model.error().message;
+    return json;
+  }
   const Size2d input = model->input_size();
   json["architecture"] = model->architecture().full_name();
   json["input"] = {model->architecture().input_channels, input.h, input.w};
@@ -176,7 +180,7 @@ Result<int> run_inspect(const Args& args) {
   const std::string& name = args.model.models.front();
   std::error_code error;
   std::optional<FileFacts> file;
-  if (fs::exists(name, error)) {
+  if (fs::is_regular_file(name, error)) {
     CALDERA_TRY_ASSIGN(Checkpoint checkpoint, read_checkpoint(name));
     file = FileFacts{fs::file_size(name, error), std::move(checkpoint)};
   }

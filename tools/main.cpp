@@ -4,44 +4,16 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <numeric>
 
 #include <fmt/format.h>
 
 #include "tools/command.h"
 #include "tools/help.h"
+#include "tools/nearest.h"
 #include "tools/report.h"
 
 namespace caldera::tool {
 namespace {
-
-// Single-letter insertions, deletions and replacements between two words.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-// The candidate nearest to what was given, if any is near enough to have been meant.
-std::string nearest(std::string_view given, const std::vector<std::string>& candidates) {
-  std::string best;
-  size_t distance = 3;
-  for (const std::string& candidate : candidates) {
-    const size_t d = edit_distance(given, candidate);
-    if (d >= distance) continue;
-    distance = d;
-    best = candidate;
-  }
-  return best;
-}
 
 // An error for the first word that is neither a command nor one of its options. The parser would
 // tell the second as a surplus argument.
@@ -131,8 +103,15 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return usage_exit(app, error);
   }
-  const Result<int> outcome = action();
-  return outcome.ok() ? *outcome : print_error(outcome.error());
+  try {
+    const Result<int> outcome = action();
+    return outcome.ok() ? *outcome : print_error(outcome.error());
+  } catch (const std::bad_alloc&) {
+    const bool batched = app.get_subcommands().front()->get_option_no_throw("--batch") != nullptr;
+    print_note(batched ? "out of host memory; try a smaller --batch"
+                       : "out of host memory; close other programs, or use a smaller file");
+    return kExitFailed;
+  }
 }
 
 }  // namespace
@@ -143,8 +122,6 @@ int main(int argc, char** argv) {
   int code = kExitFailed;
   try {
     code = run(argc, argv);
-  } catch (const std::bad_alloc&) {
-    print_note("out of host memory; try a smaller --batch");
   } catch (const std::exception& error) {
     print_note(error.what());
   }

@@ -1,5 +1,6 @@
 // A progress bar on standard error with rate and time left, where that is a terminal; nothing
-// anywhere else, so that logs and pipes stay clean.
+// anywhere else, so that logs and pipes stay clean. At most one lives at a time, as it watches for
+// Ctrl-C, to leave the shell's prompt a line of its own.
 #pragma once
 
 #include <chrono>
@@ -13,7 +14,7 @@ class Progress {
  public:
   // `unit` as in "images".
   Progress(int64_t total, std::string unit);
-  ~Progress() { finish(); }
+  ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
@@ -30,6 +31,7 @@ class Progress {
   std::string unit_;
   bool on_terminal_;
   bool drawn_ = false;
+  bool catches_interrupt_ = false;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;
 };

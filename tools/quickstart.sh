@@ -36,3 +36,8 @@ else
   say "The same net, timed on a random 224x224 image:"
   "$caldera" run resnet18 --seed 1
 fi
+
+say "The program is $PWD/$caldera. Try next:
+  $caldera classify resnet50.pth cat.jpg   # a torchvision checkpoint and an image of yours
+  $caldera --help                          # all it can do, with examples
+\`cmake --install build/release\` installs it, with the libraries."

@@ -1,6 +1,7 @@
 // `caldera run`: raw tensors through a model, and how long that takes.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include <fmt/format.h>
@@ -36,15 +37,16 @@ Result<Tensor> make_input(const Args& args, const Model& model) {
         {std::max<int64_t>(args.batch, 1), model.architecture().input_channels, size.h, size.w},
         args.model.seed);
   }
-  CALDERA_TRY_ASSIGN(const Tensor tensor, read_npy(args.input));
-  const int64_t channels = model.architecture().input_channels;
-  if (tensor.dtype() != DType::kF32 || tensor.shape().size() != 4 || tensor.size() == 0 ||
-      tensor.shape()[1] != channels) {
-    return usage_error(fmt::format(
-        "{}: {} of shape {}; give float32 of shape [N, {}, H, W], normalised as the model wants it",
-        args.input, dtype_name(tensor.dtype()), to_string(tensor.shape()), channels));
-  }
-  return tensor.to_f32();
+  return read_input(args.input, model.architecture().input_channels);
+}
+
+// After the results, which are written even so: they may show where it went wrong.
+int exit_status(bool finite) {
+  if (finite) return kExitDone;
+  print_note(
+      "the logits hold NaN or infinity; `caldera verify` tells whether the network or this device "
+      "is at fault");
+  return kExitFailed;
 }
 
 Result<int> run_run(const Args& args) {
@@ -75,6 +77,8 @@ Result<int> run_run(const Args& args) {
   const double median = (times[times.size() / 2] + times[(times.size() - 1) / 2]) / 2;
   const double rate = static_cast<double>(shape[0]) / median;
 
+  const bool finite =
+      std::all_of(output.begin(), output.end(), [](float logit) { return std::isfinite(logit); });
   if (!args.output.empty()) {
     CALDERA_TRY(write_npy(args.output, Tensor::from_floats(output_shape, std::move(output))));
   }
@@ -93,7 +97,7 @@ Result<int> run_run(const Args& args) {
                 {"weights_bytes", stats.weights_bytes},
                 {"activation_bytes", stats.arena_bytes},
                 {"dispatches", stats.dispatches}});
-    return kExitDone;
+    return exit_status(finite);
   }
   Table table({{""}, {""}});
   table.add({"model", model.architecture().full_name()});
@@ -110,7 +114,7 @@ Result<int> run_run(const Args& args) {
       {"memory", fmt::format("{} of weights, {} of activations", human_bytes(stats.weights_bytes),
                              human_bytes(stats.arena_bytes))});
   table.print();
-  return kExitDone;
+  return exit_status(finite);
 }
 
 }  // namespace

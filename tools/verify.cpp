@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "caldera/npy.h"
 #include "caldera/reference.h"
 
 #include "tools/arguments.h"
@@ -38,12 +37,17 @@ struct Args {
   bool json = false;
 };
 
+bool all_finite(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
 struct LayerError {
   std::string layer;
   std::string op;
   std::string kernel;
   Shape shape;
   double error = 0;
+  bool finite = true;  // Of the CPU's result.
 };
 
 struct Verdict {
@@ -54,25 +58,20 @@ struct Verdict {
   double layer_tolerance = kTolerance;
   double logits_tolerance = kTolerance;
   int repeats_equal = 0;
+  // The first layer that is NaN or infinite on the CPU too, where the logits are: then there is
+  // nothing to hold the device against.
+  std::string overflow;
 
   // Written so that NaN fails.
   bool passed() const {
-    return largest <= layer_tolerance && logits <= logits_tolerance && repeats_equal == kRepeats;
+    return overflow.empty() && largest <= layer_tolerance && logits <= logits_tolerance &&
+           repeats_equal == kRepeats;
   }
 };
 
 Result<Tensor> make_input(const Args& args, const Model& model) {
   const int64_t channels = model.architecture().input_channels;
-  if (!args.input.empty()) {
-    CALDERA_TRY_ASSIGN(const Tensor tensor, read_npy(args.input));
-    if (tensor.dtype() != DType::kF32 || tensor.shape().size() != 4 || tensor.size() == 0 ||
-        tensor.shape()[1] != channels) {
-      return usage_error(fmt::format("{}: {} of shape {}; give float32 of shape [N, {}, H, W]",
-                                     args.input, dtype_name(tensor.dtype()),
-                                     to_string(tensor.shape()), channels));
-    }
-    return tensor.to_f32();
-  }
+  if (!args.input.empty()) return read_input(args.input, channels);
   Size2d size = model.input_size();
   if (args.input_size > 0) {
     size = {args.input_size, args.input_size};
@@ -98,9 +97,12 @@ Status check_layers(const Session& session, const std::vector<float>& input, Pro
     const Node& node = graph.nodes[i];
     CALDERA_TRY_ASSIGN(std::vector<float> found, session.read(node.output));
     const std::vector<float> expected = reference_node(graph, node, session.weights(), device);
-    LayerError layer{node.name, std::string(op_name(node.kind())),
-                     i < kernels.size() ? kernels[i] : "", graph.value(node.output).shape,
-                     relative_l2(found, expected)};
+    LayerError layer{node.name,
+                     std::string(op_name(node.kind())),
+                     i < kernels.size() ? kernels[i] : "",
+                     graph.value(node.output).shape,
+                     relative_l2(found, expected),
+                     all_finite(expected)};
     if (!(layer.error <= verdict.largest)) {
       verdict.largest = layer.error;
       verdict.largest_layer = layer.layer;
@@ -112,10 +114,11 @@ Status check_layers(const Session& session, const std::vector<float>& input, Pro
   return {};
 }
 
-// The whole network on the CPU, operator by operator. Values are dropped after their last use.
+// The whole network on the CPU, operator by operator, and the first layer that is not finite.
+// Values are dropped after their last use.
 std::vector<float> reference_logits(const Graph& graph, const Weights& weights,
                                     const std::vector<float>& input, Progress& progress,
-                                    int64_t& done) {
+                                    int64_t& done, std::string& overflow) {
   std::vector<size_t> last_use(graph.values.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     for (const ValueId id : graph.nodes[i].inputs) last_use[static_cast<uint32_t>(id)] = i;
@@ -125,8 +128,9 @@ std::vector<float> reference_logits(const Graph& graph, const Weights& weights,
   values.values[static_cast<uint32_t>(graph.inputs.front())] = input;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    values.values[static_cast<uint32_t>(node.output)] =
-        reference_node(graph, node, weights, values);
+    std::vector<float>& output = values.values[static_cast<uint32_t>(node.output)];
+    output = reference_node(graph, node, weights, values);
+    if (overflow.empty() && !all_finite(output)) overflow = node.name;
     for (const ValueId id : node.inputs) {
       const bool kept = id == graph.outputs.front() || !is_activation(graph, id);
       if (!kept && last_use[static_cast<uint32_t>(id)] == i) {
@@ -135,7 +139,9 @@ std::vector<float> reference_logits(const Graph& graph, const Weights& weights,
     }
     progress.update(++done);
   }
-  return std::move(values.values[static_cast<uint32_t>(graph.outputs.front())]);
+  std::vector<float>& logits = values.values[static_cast<uint32_t>(graph.outputs.front())];
+  if (all_finite(logits)) overflow.clear();
+  return std::move(logits);
 }
 
 Result<Verdict> check(const Device& device, const Model& model, const Tensor& input,
@@ -160,8 +166,8 @@ Result<Verdict> check(const Device& device, const Model& model, const Tensor& in
   Progress progress(static_cast<int64_t>(session.graph().nodes.size() + graph.nodes.size()),
                     "layers");
   CALDERA_TRY(check_layers(session, values, progress, done, verdict));
-  verdict.logits =
-      relative_l2(logits, reference_logits(graph, model.weights(), values, progress, done));
+  verdict.logits = relative_l2(
+      logits, reference_logits(graph, model.weights(), values, progress, done, verdict.overflow));
   progress.finish();
 
   std::vector<float> again(logits.size());
@@ -181,7 +187,9 @@ void print_verdict(const Verdict& verdict, const Args& args, const std::string& 
   for (const LayerError& layer : verdict.layers) {
     table.add({layer.layer, layer.op, layer.kernel.empty() ? "-" : layer.kernel,
                to_string(layer.shape), fmt::format("{:.1e}", layer.error),
-               layer.error <= verdict.layer_tolerance ? "" : "WRONG"});
+               layer.error <= verdict.layer_tolerance ? ""
+               : layer.finite                         ? "WRONG"
+                                                      : "not finite"});
   }
   table.print();
   fmt::print("\n");
@@ -197,12 +205,41 @@ void print_verdict(const Verdict& verdict, const Args& args, const std::string& 
                                      verdict.logits_tolerance)});
   summary.add(
       {"repeats", fmt::format("{} of {} runs gave equal bits", verdict.repeats_equal, kRepeats)});
-  summary.add({"verdict", verdict.passed() ? "right" : "WRONG"});
+  summary.add({"verdict", verdict.passed()           ? "right"
+                          : verdict.overflow.empty() ? "WRONG"
+                                                     : "none: the network itself overflows"});
   summary.print();
 }
 
-Json to_json(const Verdict& verdict, const std::string& model, const std::string& device,
-             const Shape& input) {
+// Why it failed, and what to do next.
+std::string problem_of(const Verdict& verdict, const Args& args) {
+  if (!verdict.overflow.empty()) {
+    return fmt::format(
+        "the network itself overflows on this input, on the CPU too, so this tells nothing of the "
+        "device: {} is the first layer with NaN or infinity; look at {} for such values",
+        verdict.overflow,
+        args.input.empty() ? "the checkpoint's weights" : "the input and the checkpoint's weights");
+  }
+  const bool layers = !(verdict.largest <= verdict.layer_tolerance);
+  const std::string what = layers ? "the device's result is wrong in " + verdict.largest_layer
+                           : verdict.repeats_equal < kRepeats
+                               ? "runs on the device differ from each other"
+                               : "the device's logits are wrong";
+  const bool tight = args.tolerance > 0 && verdict.largest <= kTolerance &&
+                     verdict.logits <= kTolerance && verdict.repeats_equal == kRepeats;
+  if (tight) {
+    return fmt::format(
+        "the errors exceed --tolerance {}, but rounding alone comes to as much; "
+        "leave --tolerance out",
+        args.tolerance);
+  }
+  return fmt::format(
+      "{}; try {}another driver or --device, and report this with what `caldera doctor` says", what,
+      args.device.no_fuse ? "" : "--no-fuse, ");
+}
+
+Json to_json(const Verdict& verdict, const std::string& problem, const std::string& model,
+             const std::string& device, const Shape& input) {
   // JSON has no NaN or infinity: null stands for both.
   const auto number = [](double value) {
     return std::isfinite(value) ? Json(value) : Json(nullptr);
@@ -220,6 +257,7 @@ Json to_json(const Verdict& verdict, const std::string& model, const std::string
           {"logits_error", number(verdict.logits)},
           {"layer_tolerance", verdict.layer_tolerance},
           {"logits_tolerance", verdict.logits_tolerance},
+          {"problem", verdict.passed() ? Json(nullptr) : Json(problem)},
           {"repeats", kRepeats},
           {"repeats_equal", verdict.repeats_equal},
           {"input_shape", input},
@@ -234,12 +272,15 @@ Result<int> run_verify(const Args& args) {
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
   CALDERA_TRY_ASSIGN(const Verdict verdict, check(device, model, input, args));
   const std::string name = model.architecture().full_name();
+  const std::string problem = verdict.passed() ? "" : problem_of(verdict, args);
   if (args.json) {
-    print_json(to_json(verdict, name, device.info().name, input.shape()));
+    print_json(to_json(verdict, problem, name, device.info().name, input.shape()));
   } else {
     print_verdict(verdict, args, name, device.info().name, input.shape());
   }
-  return verdict.passed() ? kExitDone : kExitFailed;
+  if (verdict.passed()) return kExitDone;
+  print_note(problem);
+  return kExitFailed;
 }
 
 // CLI11's own names the whole range of a double.

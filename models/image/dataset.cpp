@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxDepth = 64;  // A symbolic link to a folder above would have no end.
 
-Error io_error(const fs::path& path, const std::error_code& error) {
-  return {ErrorCode::kIo,
+Error unreadable(const fs::path& path, const std::error_code& error) {
+  return {ErrorCode::kInvalidInput,
           fmt::format("{}: cannot read this folder: {}", path.string(), error.message())};
 }
 
@@ -47,7 +47,7 @@ Result<Listing> list(const fs::path& folder) {
     const bool is_folder = entry->is_directory(broken_link);
     (is_folder ? listing.folders : listing.files).push_back(entry->path().filename().string());
   }
-  if (error) return io_error(folder, error);
+  if (error) return unreadable(folder, error);
   std::sort(listing.folders.begin(), listing.folders.end());
   std::sort(listing.files.begin(), listing.files.end());
   return listing;

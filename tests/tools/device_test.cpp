@@ -147,7 +147,8 @@ TEST(Verify, FindsThisDeviceRight) {
     EXPECT_THAT(keys(json),
                 UnorderedElementsAre("passed", "max_layer_error", "logits_error", "layer_tolerance",
                                      "logits_tolerance", "repeats", "repeats_equal", "input_shape",
-                                     "device", "model", "layers"));
+                                     "device", "model", "layers", "problem"));
+    EXPECT_TRUE(json["problem"].is_null());
     EXPECT_EQ(json["passed"], true);
     EXPECT_EQ(json["repeats_equal"], 10);
     EXPECT_LE(json["max_layer_error"], 1e-5);
@@ -159,6 +160,35 @@ TEST(Verify, FailsWhereTheToleranceIsTighterThanFloats) {
   const Outcome outcome = run_program({"verify", "cifar_resnet20", "--tolerance", "1e-12"});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("WRONG"));
+  EXPECT_THAT(outcome.err, HasSubstr("leave --tolerance out"));
+}
+
+// Input beyond what floats hold, once convolved.
+std::string overflowing_input(const ScratchDir& scratch) {
+  const std::string path = scratch / "huge.npy";
+  const std::vector<float> huge(size_t{3} * 32 * 32, 3e38f);
+  EXPECT_TRUE(write_npy(path, Tensor::from_floats({1, 3, 32, 32}, huge)).ok());
+  return path;
+}
+
+TEST(Verify, TellsANetworkThatOverflowsFromAWrongDevice) {
+  const ScratchDir scratch;
+  const Outcome outcome =
+      run_program({"verify", "cifar_resnet20", "--input", overflowing_input(scratch), "--json"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("the network itself overflows"), HasSubstr("conv1")));
+  EXPECT_THAT(nlohmann::json::parse(outcome.out)["problem"].dump(),
+              HasSubstr("the network itself overflows"));
+}
+
+TEST(Run, FailsAfterWritingLogitsThatAreNotFinite) {
+  const ScratchDir scratch;
+  const std::string y = scratch / "y.npy";
+  const Outcome outcome =
+      run_program({"run", "cifar_resnet20", "--input", overflowing_input(scratch), "--output", y});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("the logits hold NaN or infinity"));
+  EXPECT_TRUE(read_npy(y).ok());
 }
 
 TEST(Inspect, PlansTheMemoryOfActivations) {
@@ -175,7 +205,7 @@ TEST(Eval, PrintsItsResultWithStableKeys) {
   const std::string folder = make_image_folder(scratch, 2);
   const Outcome outcome = run_program({"eval", "cifar_resnet20", folder, "--json"});
   const nlohmann::json json = expect_json(outcome);
-  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("random (seed 0)"), HasSubstr("name a checkpoint")));
   EXPECT_THAT(keys(json),
               UnorderedElementsAre("images", "top1", "top5", "correct", "skipped",
                                    "images_per_second", "device", "model", "per_class"));
@@ -298,6 +328,14 @@ TEST(Classify, AveragesTenCropsAndScales) {
     EXPECT_NEAR(scale[i], plain[i], 1e-5);
     EXPECT_NEAR(two[i], (plain[i] + one[i]) / 2, 1e-5);
   }
+}
+
+TEST(Classify, SaysThatBesideModelOptionsEveryArgumentIsAnImage) {
+  const ScratchDir scratch;
+  const Outcome outcome =
+      run_program({"classify", "--model", "cifar_resnet20", "cifar_resnet32", scratch.path()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("every argument is an image"), HasSubstr("a folder")));
 }
 
 TEST(Classify, NamesImagesThatItCannotReadAndExitsWithTwo) {

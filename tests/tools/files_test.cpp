@@ -97,15 +97,16 @@ TEST(Inspect, TellsWhatIsInAFileWithoutADevice) {
   const ScratchDir scratch;
   const nlohmann::json json =
       expect_json(run_without_driver({"inspect", small_model(scratch), "--json"}));
-  EXPECT_THAT(keys(json),
-              UnorderedElementsAre("file", "format", "bytes", "architecture", "input", "preprocess",
-                                   "classes", "labels", "parameters", "multiply_adds", "batch",
-                                   "weights_bytes", "activation_bytes", "device", "tensors"));
+  EXPECT_THAT(keys(json), UnorderedElementsAre("file", "format", "bytes", "architecture", "input",
+                                               "preprocess", "classes", "labels", "parameters",
+                                               "multiply_adds", "batch", "weights_bytes",
+                                               "activation_bytes", "device", "problem", "tensors"));
   EXPECT_EQ(json["architecture"], "cifar_resnet20");
   EXPECT_EQ(json["classes"], 10);
   EXPECT_EQ(json["labels"][3], "cat");
   EXPECT_EQ(json["parameters"], 269722);
   EXPECT_TRUE(json["device"].is_null());
+  EXPECT_TRUE(json["problem"].is_null());
   EXPECT_EQ(json["tensors"][0]["name"], "conv1.weight");
   EXPECT_EQ(json["tensors"][0]["shape"], (std::vector<int>{16, 3, 3, 3}));
 }
@@ -121,6 +122,9 @@ TEST(Inspect, ShowsTheTensorsOfAnUnknownNet) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("encoder.weight"), HasSubstr("[2, 3]"),
                                  HasSubstr("architecture  unknown")));
+  const nlohmann::json json = expect_json(run_without_driver({"inspect", path, "--json"}));
+  EXPECT_TRUE(json["architecture"].is_null());
+  EXPECT_THAT(json["problem"].dump(), HasSubstr("other.safetensors"));
 }
 
 TEST(Files, ThatAreCutShortOrAreNoneAreRefused) {

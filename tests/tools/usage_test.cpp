@@ -58,6 +58,8 @@ TEST(Usage, NamesTheCommandAndTheOptionThatWereMeant) {
               HasSubstr("did you mean --batch?"));
 }
 
+const std::string kFile = CALDERA_PROGRAM;  // A file that is no model, folder or image.
+
 struct Mistake {
   std::string name;
   std::vector<std::string> arguments;
@@ -81,6 +83,17 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"Shell", {"completion", "tcsh"}, "bash"},
         Mistake{"NoSuchFile", {"run", "folder/no.pth"}, "folder/no.pth: no such file"},
         Mistake{"NoSuchNet", {"run", "resnt18"}, "'resnet18'"},
+        Mistake{"NothingLikeANet", {"run", "nope"}, "neither a file nor an architecture"},
+        Mistake{"NoSuchFileHere", {"run", "resnet18.pth"}, "resnet18.pth: no such file"},
+        Mistake{"FolderAsModel", {"run", "/"}, "name a model or checkpoint file"},
+        Mistake{"FolderAsInput", {"run", "resnet18", "--input", "/"}, "name a NumPy file"},
+        Mistake{"FolderAsLabels", {"run", kFile, "--labels", "/"}, "one label a line"},
+        Mistake{"NoSuchInput", {"run", "cifar_resnet20", "--input", "no.npy"}, "no.npy"},
+        Mistake{"NoSuchLabels", {"classify", kFile, "x.jpg", "--labels", "no.txt"}, "no.txt"},
+        Mistake{"NoSuchFolder", {"eval", "resnet18", "nowhere"}, "nowhere: cannot read"},
+        Mistake{"FileAsFolder", {"eval", "resnet18", kFile}, "cannot read this folder"},
+        Mistake{"FolderBeforeModel", {"eval", "/", kFile}, "the model first"},
+        Mistake{"NegativeSeed", {"run", "resnet18", "--seed", "-1"}, "no whole number"},
         Mistake{"LabelsOfRandomWeights", {"run", "resnet18", "--labels", "x"}, "checkpoint file"},
         Mistake{"OutputOfNoFormat", {"convert", "resnet18", "x.bin"}, ".safetensors"},
         Mistake{"InputTooSmall", {"inspect", "vgg16:input=16"}, "32x32"}),
