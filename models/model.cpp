@@ -218,9 +218,8 @@ Status Model::save(const std::filesystem::path& path) const {
 Result<std::vector<std::string>> read_labels(const std::filesystem::path& path) {
   std::ifstream file(path);
   if (!file) {
-    return Error{ErrorCode::kIo, fmt::format("{}: cannot be opened: give a text file of one label "
-                                             "a line",
-                                             path.string())};
+    return invalid(fmt::format("{}: cannot be opened: give a text file of one label a line",
+                               path.string()));
   }
   std::vector<std::string> labels;
   for (std::string line; std::getline(file, line);) {
@@ -228,7 +227,8 @@ Result<std::vector<std::string>> read_labels(const std::filesystem::path& path) 
     labels.push_back(std::move(line));
   }
   if (file.bad()) {
-    return Error{ErrorCode::kIo, fmt::format("{}: reading failed", path.string())};
+    return invalid(
+        fmt::format("{}: cannot be read: give a text file of one label a line", path.string()));
   }
   while (!labels.empty() && labels.back().empty()) labels.pop_back();
   if (labels.empty()) return invalid(fmt::format("{}: holds no labels", path.string()));
