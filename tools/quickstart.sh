@@ -40,4 +40,4 @@ fi
 say "The program is $PWD/$caldera. Try next:
   $caldera classify resnet50.pth cat.jpg   # a torchvision checkpoint and an image of yours
   $caldera --help                          # all it can do, with examples
-\`cmake --install build/release\` installs it, with the libraries."
+\`cmake --install build/release --prefix ~/.local\` installs it, with the libraries."
