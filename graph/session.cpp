@@ -74,21 +74,23 @@ struct SessionAccess {
 Result<Session> SessionAccess::create(const Device& device, const Capabilities& capabilities,
                                       const Graph& graph, const Weights& weights,
                                       const SessionOptions& options) {
-  const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
-  CALDERA_TRY_ASSIGN(Plan plan,
-                     make_plan(capabilities, device.info().name, graph, weights, options));
-  CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
-  auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
-  for (const Dispatch& dispatch : program->plan.dispatches) {
-    CALDERA_TRY_ASSIGN(
-        const Pipeline* pipeline,
-        impl->pipelines().get({dispatch.shader, dispatch.constants, dispatch.required_subgroup_size,
-                               /*partial=*/dispatch.parts > 1}));
-    program->pipelines.push_back(pipeline);
-  }
-  CALDERA_TRY(upload_weights(impl, *program));
-  CALDERA_TRY_ASSIGN(auto session, SessionImpl::create(std::move(program)));
-  return Session(std::move(session));
+  return detail::no_throw<Result<Session>>("the session", [&]() -> Result<Session> {
+    const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
+    CALDERA_TRY_ASSIGN(Plan plan,
+                       make_plan(capabilities, device.info().name, graph, weights, options));
+    CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
+    auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
+    for (const Dispatch& dispatch : program->plan.dispatches) {
+      CALDERA_TRY_ASSIGN(const Pipeline* pipeline,
+                         impl->pipelines().get({dispatch.shader, dispatch.constants,
+                                                dispatch.required_subgroup_size,
+                                                /*partial=*/dispatch.parts > 1}));
+      program->pipelines.push_back(pipeline);
+    }
+    CALDERA_TRY(upload_weights(impl, *program));
+    CALDERA_TRY_ASSIGN(auto session, SessionImpl::create(std::move(program)));
+    return Session(std::move(session));
+  });
 }
 
 Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const Program> program) {
@@ -275,9 +277,11 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Result<Session> Session::fork() const {
-  CALDERA_TRY(check_memory(device(), impl_->program()->plan, /*with_weights=*/false));
-  CALDERA_TRY_ASSIGN(auto impl, SessionImpl::create(impl_->program()));
-  return Session(std::move(impl));
+  return detail::no_throw<Result<Session>>("the session", [&]() -> Result<Session> {
+    CALDERA_TRY(check_memory(device(), impl_->program()->plan, /*with_weights=*/false));
+    CALDERA_TRY_ASSIGN(auto impl, SessionImpl::create(impl_->program()));
+    return Session(std::move(impl));
+  });
 }
 
 Status Session::run(std::span<const float> input, std::span<float> output) {
@@ -290,7 +294,9 @@ Status Session::run(std::span<const std::span<const float>> inputs,
 }
 
 Result<std::vector<float>> Session::read(ValueId activation) const {
-  return impl_->read(activation);
+  return detail::no_throw<Result<std::vector<float>>>(
+      "reading an activation",
+      [&]() -> Result<std::vector<float>> { return impl_->read(activation); });
 }
 
 const Graph& Session::graph() const {

@@ -126,75 +126,86 @@ Result<Architecture> choose_architecture(const Checkpoint& checkpoint, const std
 }  // namespace
 
 Result<Model> Model::load(const std::filesystem::path& path, const ModelOptions& options) {
-  CALDERA_TRY_ASSIGN(const Checkpoint file, read_checkpoint(path));
-  Result<std::optional<Metadata>> read = read_metadata(file);
-  if (!read.ok()) return in_file(path, read.error());
-  const std::optional<Metadata> metadata = *std::move(read);
+  return detail::no_throw<Result<Model>>(path.string(), [&]() -> Result<Model> {
+    CALDERA_TRY_ASSIGN(const Checkpoint file, read_checkpoint(path));
+    Result<std::optional<Metadata>> read = read_metadata(file);
+    if (!read.ok()) return in_file(path, read.error());
+    const std::optional<Metadata> metadata = *std::move(read);
 
-  Model model;
-  Result<Architecture> architecture = choose_architecture(file, options.architecture, metadata);
-  // An unknown name is the caller's affair; whatever else is wrong, the file's.
-  if (!architecture.ok() && !options.architecture.empty()) return architecture.error();
-  if (!architecture.ok()) return in_file(path, architecture.error());
-  model.architecture_ = *std::move(architecture);
-  model.checkpoint_ = canonical_names(file, model.architecture_);
+    Model model;
+    Result<Architecture> architecture = choose_architecture(file, options.architecture, metadata);
+    // An unknown name is the caller's affair; whatever else is wrong, the file's.
+    if (!architecture.ok() && !options.architecture.empty()) return architecture.error();
+    if (!architecture.ok()) return in_file(path, architecture.error());
+    model.architecture_ = *std::move(architecture);
+    model.checkpoint_ = canonical_names(file, model.architecture_);
 
-  CALDERA_TRY_ASSIGN(Graph graph, build_graph(model.architecture_, 1));
-  // A head of another size is the checkpoint's right, unless the caller gave the classes.
-  const bool classes_given = options.architecture.find("classes=") != std::string::npos;
-  const auto classes = other_classes(graph, model.checkpoint_);
-  if (classes && !classes_given) {
-    model.architecture_.classes = *classes;
-    CALDERA_TRY_ASSIGN(graph, build_graph(model.architecture_, 1));
-  }
-  Result<Weights> weights = bind_weights(graph, model.checkpoint_);
-  if (!weights.ok()) {
-    return in_file(path, {weights.error().code, fmt::format("{}: {}", model.architecture_.name,
-                                                            weights.error().message)});
-  }
-  model.weights_ = *std::move(weights);
+    CALDERA_TRY_ASSIGN(Graph graph, build_graph(model.architecture_, 1));
+    // A head of another size is the checkpoint's right, unless the caller gave the classes.
+    const bool classes_given = options.architecture.find("classes=") != std::string::npos;
+    const auto classes = other_classes(graph, model.checkpoint_);
+    if (classes && !classes_given) {
+      model.architecture_.classes = *classes;
+      CALDERA_TRY_ASSIGN(graph, build_graph(model.architecture_, 1));
+    }
+    Result<Weights> weights = bind_weights(graph, model.checkpoint_);
+    if (!weights.ok()) {
+      return in_file(path, {weights.error().code, fmt::format("{}: {}", model.architecture_.name,
+                                                              weights.error().message)});
+    }
+    model.weights_ = *std::move(weights);
 
-  if (!options.preprocess.empty()) {
-    CALDERA_TRY_ASSIGN(model.preprocess_, find_preprocess(options.preprocess));
-  } else if (metadata) {
-    model.preprocess_ = metadata->preprocess;
-  } else {
-    CALDERA_TRY_ASSIGN(model.preprocess_, default_preprocess(model.architecture_));
-  }
+    if (!options.preprocess.empty()) {
+      CALDERA_TRY_ASSIGN(model.preprocess_, find_preprocess(options.preprocess));
+    } else if (metadata) {
+      model.preprocess_ = metadata->preprocess;
+    } else {
+      CALDERA_TRY_ASSIGN(model.preprocess_, default_preprocess(model.architecture_));
+    }
 
-  const bool labels_given = !options.labels.empty();
-  model.labels_ = labels_given ? options.labels
-                  : metadata   ? metadata->labels
-                               : default_labels(model.architecture_);
-  if (static_cast<int64_t>(model.labels_.size()) != model.architecture_.classes) {
-    return invalid(fmt::format("{}: {} has {} classes, but {} {} labels: give one a class",
-                               path.string(), model.architecture_.name, model.architecture_.classes,
-                               labels_given ? "it was given" : "the file holds",
-                               model.labels_.size()));
-  }
-  return model;
+    const bool labels_given = !options.labels.empty();
+    model.labels_ = labels_given ? options.labels
+                    : metadata   ? metadata->labels
+                                 : default_labels(model.architecture_);
+    if (static_cast<int64_t>(model.labels_.size()) != model.architecture_.classes) {
+      return invalid(
+          fmt::format("{}: {} has {} classes, but {} {} labels: give one a class", path.string(),
+                      model.architecture_.name, model.architecture_.classes,
+                      labels_given ? "it was given" : "the file holds", model.labels_.size()));
+    }
+    return model;
+  });
 }
 
 Result<Model> Model::create(std::string_view architecture, uint64_t seed) {
-  Model model;
-  CALDERA_TRY_ASSIGN(model.architecture_, find_architecture(architecture));
-  CALDERA_TRY_ASSIGN(const Graph graph, build_graph(model.architecture_, 1));
-  CALDERA_TRY_ASSIGN(model.preprocess_, default_preprocess(model.architecture_));
-  model.labels_ = default_labels(model.architecture_);
-  model.weights_ = initial_weights(graph, seed);
-  // In the order of PyTorch's state_dict, with the counters that it has beside running statistics.
-  constexpr std::string_view kLastState = "running_var";
-  for (const Value& value : graph.values) {
-    const auto weight = model.weights_.find(value.name);
-    if (weight == model.weights_.end()) continue;
-    model.checkpoint_.tensors.push_back({value.name, weight->second});
-    if (!value.name.ends_with(kLastState)) continue;
-    const std::string module = value.name.substr(0, value.name.size() - kLastState.size());
-    model.checkpoint_.tensors.push_back(
-        {module + "num_batches_tracked",
-         Tensor::from_bytes(DType::kI64, {}, std::vector<std::byte>(sizeof(int64_t)))});
-  }
-  return model;
+  return detail::no_throw<Result<Model>>(architecture, [&]() -> Result<Model> {
+    Model model;
+    CALDERA_TRY_ASSIGN(model.architecture_, find_architecture(architecture));
+    CALDERA_TRY_ASSIGN(const Graph graph, build_graph(model.architecture_, 1));
+    CALDERA_TRY_ASSIGN(model.preprocess_, default_preprocess(model.architecture_));
+    model.labels_ = default_labels(model.architecture_);
+    // Small images tell the statistics well enough, and soon.
+    const bool cifar = model.architecture_.family == Family::kCifarResNet;
+    const int32_t side = cifar ? 16 : 64;
+    const Size2d size{std::min(side, model.architecture_.input.h),
+                      std::min(side, model.architecture_.input.w)};
+    CALDERA_TRY_ASSIGN(const Graph small, build_graph(model.architecture_, 2, size));
+    model.weights_ = calibrate_batch_norm(small, initial_weights(graph, seed), seed);
+    // In the order of PyTorch's state_dict, with the counters that it has beside running
+    // statistics.
+    constexpr std::string_view kLastState = "running_var";
+    for (const Value& value : graph.values) {
+      const auto weight = model.weights_.find(value.name);
+      if (weight == model.weights_.end()) continue;
+      model.checkpoint_.tensors.push_back({value.name, weight->second});
+      if (!value.name.ends_with(kLastState)) continue;
+      const std::string module = value.name.substr(0, value.name.size() - kLastState.size());
+      model.checkpoint_.tensors.push_back(
+          {module + "num_batches_tracked",
+           Tensor::from_bytes(DType::kI64, {}, std::vector<std::byte>(sizeof(int64_t)))});
+    }
+    return model;
+  });
 }
 
 Size2d Model::input_size() const {
@@ -212,6 +223,7 @@ Result<Session> Model::session(const Device& device, int64_t batch,
 Status Model::save(const std::filesystem::path& path) const {
   Checkpoint checkpoint = checkpoint_;
   checkpoint.metadata.insert_or_assign(std::string(kMetadataKey), write_metadata(*this));
+  checkpoint.metadata.emplace("format", "pt");  // Which Hugging Face's readers want to see.
   return write_safetensors(path, checkpoint);
 }
 

@@ -181,18 +181,20 @@ Status Predictor::State::make_first_sessions(const std::vector<ViewSet>& sets) {
 
 Result<Predictor> Predictor::create(const Device& device, const std::vector<Model>& models,
                                     const PredictorOptions& options) {
-  CALDERA_TRY(check_models(models));
-  CALDERA_TRY(check_options(options));
-  std::unique_ptr<State> state(new State{.device = device, .options = options});
-  state->classes = models.front().architecture().classes;
-  state->labels = models.front().labels();
-  for (const Model& model : models) {
-    if (!has_class_names(model.labels())) continue;
-    state->labels = model.labels();
-    break;
-  }
-  CALDERA_TRY(state->add_members(models));
-  return Predictor(std::move(state));
+  return detail::no_throw<Result<Predictor>>("the predictor", [&]() -> Result<Predictor> {
+    CALDERA_TRY(check_models(models));
+    CALDERA_TRY(check_options(options));
+    std::unique_ptr<State> state(new State{.device = device, .options = options});
+    state->classes = models.front().architecture().classes;
+    state->labels = models.front().labels();
+    for (const Model& model : models) {
+      if (!has_class_names(model.labels())) continue;
+      state->labels = model.labels();
+      break;
+    }
+    CALDERA_TRY(state->add_members(models));
+    return Predictor(std::move(state));
+  });
 }
 
 // A session that takes at least one view of that size, and `batch_size` of them where there is
@@ -277,47 +279,49 @@ Status Predictor::State::run(Member& member, Size2d size, std::span<const View* 
 
 Status Predictor::predict(std::span<const std::vector<float>> samples,
                           std::span<float> probabilities) {
-  const size_t classes = state_->classes;
-  if (probabilities.size() != samples.size() * classes) {
-    return Error{ErrorCode::kInvalidInput,
-                 fmt::format("{} samples have {} probabilities in all, but there is room for {}",
-                             samples.size(), samples.size() * classes, probabilities.size())};
-  }
-  std::fill(probabilities.begin(), probabilities.end(), 0.0f);
-
-  // All views, those of one set and size together, in the order of the samples.
-  struct Owned {
-    View view;
-    float* sum;  // Where its sample's probabilities gather.
-  };
-  std::vector<Owned> all;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    CALDERA_TRY_ASSIGN(const std::vector<View> views, views_in(samples[i], *state_->view_sets));
-    for (const View& view : views) all.push_back({view, probabilities.data() + i * classes});
-  }
-  const auto key = [](const Owned& owned) {
-    return std::tuple(owned.view.set, owned.view.size.h, owned.view.size.w);
-  };
-  std::stable_sort(all.begin(), all.end(),
-                   [&](const Owned& a, const Owned& b) { return key(a) < key(b); });
-
-  std::vector<const View*> views;
-  std::vector<float*> sums;
-  for (size_t first = 0; first < all.size();) {
-    views.clear();
-    sums.clear();
-    size_t end = first;
-    for (; end < all.size() && key(all[end]) == key(all[first]); ++end) {
-      views.push_back(&all[end].view);
-      sums.push_back(all[end].sum);
+  return detail::no_throw<Status>("the prediction", [&]() -> Status {
+    const size_t classes = state_->classes;
+    if (probabilities.size() != samples.size() * classes) {
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("{} samples have {} probabilities in all, but there is room for {}",
+                               samples.size(), samples.size() * classes, probabilities.size())};
     }
-    for (Member& member : state_->members) {
-      if (member.view_set != all[first].view.set) continue;
-      CALDERA_TRY(state_->run(member, all[first].view.size, views, sums));
+    std::fill(probabilities.begin(), probabilities.end(), 0.0f);
+
+    // All views, those of one set and size together, in the order of the samples.
+    struct Owned {
+      View view;
+      float* sum;  // Where its sample's probabilities gather.
+    };
+    std::vector<Owned> all;
+    for (size_t i = 0; i < samples.size(); ++i) {
+      CALDERA_TRY_ASSIGN(const std::vector<View> views, views_in(samples[i], *state_->view_sets));
+      for (const View& view : views) all.push_back({view, probabilities.data() + i * classes});
     }
-    first = end;
-  }
-  return {};
+    const auto key = [](const Owned& owned) {
+      return std::tuple(owned.view.set, owned.view.size.h, owned.view.size.w);
+    };
+    std::stable_sort(all.begin(), all.end(),
+                     [&](const Owned& a, const Owned& b) { return key(a) < key(b); });
+
+    std::vector<const View*> views;
+    std::vector<float*> sums;
+    for (size_t first = 0; first < all.size();) {
+      views.clear();
+      sums.clear();
+      size_t end = first;
+      for (; end < all.size() && key(all[end]) == key(all[first]); ++end) {
+        views.push_back(&all[end].view);
+        sums.push_back(all[end].sum);
+      }
+      for (Member& member : state_->members) {
+        if (member.view_set != all[first].view.set) continue;
+        CALDERA_TRY(state_->run(member, all[first].view.size, views, sums));
+      }
+      first = end;
+    }
+    return {};
+  });
 }
 
 std::vector<RankedClass> top_classes(std::span<const float> probabilities, int64_t count) {

@@ -92,6 +92,8 @@ Result<Buffer> Buffer::create(const std::shared_ptr<DeviceImpl>& device, uint64_
   if ((got & kHost) == kHost) {
     void* data = nullptr;
     result = vk.vkMapMemory(device->handle(), buffer.memory_, 0, VK_WHOLE_SIZE, 0, &data);
+    // lavapipe gives mmap's failure for success where the process is out of memory.
+    if (data == reinterpret_cast<void*>(UINTPTR_MAX)) result = VK_ERROR_MEMORY_MAP_FAILED;
     if (result != VK_SUCCESS) return vk_error(result, fmt::format("could not map {}", what));
     buffer.mapped_ = static_cast<std::byte*>(data);
   }

@@ -124,28 +124,31 @@ std::vector<float> reference_node(const Graph& graph, const Node& node, const We
 
 Result<ReferenceValues> run_reference(const Graph& graph, const Weights& weights,
                                       const std::vector<std::vector<float>>& inputs) {
-  CALDERA_TRY(check_weights(graph, weights));
-  if (inputs.size() != graph.inputs.size()) {
-    return Error{ErrorCode::kInvalidInput, "the graph has " + std::to_string(graph.inputs.size()) +
-                                               " inputs, but " + std::to_string(inputs.size()) +
-                                               " were given"};
-  }
-  ReferenceValues result;
-  result.values.resize(graph.values.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Value& value = graph.value(graph.inputs[i]);
-    if (static_cast<int64_t>(inputs[i].size()) != element_count(value.shape)) {
-      return Error{ErrorCode::kInvalidInput,
-                   "input '" + value.name + "' is " + to_string(value.shape) + ", but " +
-                       std::to_string(inputs[i].size()) + " values were given"};
-    }
-    result.values[static_cast<uint32_t>(graph.inputs[i])] = inputs[i];
-  }
-  for (const Node& node : graph.nodes) {
-    result.values[static_cast<uint32_t>(node.output)] =
-        reference_node(graph, node, weights, result);
-  }
-  return result;
+  return detail::no_throw<Result<ReferenceValues>>(
+      "the reference", [&]() -> Result<ReferenceValues> {
+        CALDERA_TRY(check_weights(graph, weights));
+        if (inputs.size() != graph.inputs.size()) {
+          return Error{ErrorCode::kInvalidInput,
+                       "the graph has " + std::to_string(graph.inputs.size()) + " inputs, but " +
+                           std::to_string(inputs.size()) + " were given"};
+        }
+        ReferenceValues result;
+        result.values.resize(graph.values.size());
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          const Value& value = graph.value(graph.inputs[i]);
+          if (static_cast<int64_t>(inputs[i].size()) != element_count(value.shape)) {
+            return Error{ErrorCode::kInvalidInput,
+                         "input '" + value.name + "' is " + to_string(value.shape) + ", but " +
+                             std::to_string(inputs[i].size()) + " values were given"};
+          }
+          result.values[static_cast<uint32_t>(graph.inputs[i])] = inputs[i];
+        }
+        for (const Node& node : graph.nodes) {
+          result.values[static_cast<uint32_t>(node.output)] =
+              reference_node(graph, node, weights, result);
+        }
+        return result;
+      });
 }
 
 double relative_l2(const std::vector<float>& a, const std::vector<float>& b) {

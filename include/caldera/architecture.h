@@ -88,6 +88,11 @@ Result<Graph> build_graph(const Architecture& architecture, int64_t batch);
 // zero, biases at zero. The same seed gives the same bits on every machine, tensor by tensor name.
 Weights initial_weights(const Graph& graph, uint64_t seed);
 
+// `weights` with every batch-norm's running variance set to the mean square of its input for random
+// images, computed on the CPU. Untrained nets then keep the scale of their activations at any
+// depth, where a variance of 1 lets a residual net of a thousand layers overflow.
+Weights calibrate_batch_norm(const Graph& graph, Weights weights, uint64_t seed);
+
 // The architecture that a checkpoint's names and shapes tell, in any of the conventions known
 // (torchvision, pytorch_resnet_cifar10, timm, Hugging Face). Where they fit several nets of one
 // shape, the usual one is taken: stride on the 3x3, zeros where the family has them, and the

@@ -25,7 +25,7 @@ struct ModelOptions {
 class Model {
  public:
   static Result<Model> load(const std::filesystem::path& path, const ModelOptions& options = {});
-  // From nothing: He-initialised weights.
+  // From nothing: He-initialised weights, batch-norm calibrated (calibrate_batch_norm).
   static Result<Model> create(std::string_view architecture, uint64_t seed);
 
   const Architecture& architecture() const { return architecture_; }

@@ -4,8 +4,11 @@
 #pragma once
 
 #include <cassert>
+#include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -69,6 +72,27 @@ class [[nodiscard]] Result<void> {
 };
 
 using Status = Result<void>;
+
+namespace detail {
+
+// Runs `body`, which returns an R. Host memory that runs out becomes an error: nothing is thrown
+// across the library's boundary. `what` names what was being done ("the session").
+template <typename R, typename Body>
+R no_throw(std::string_view what, Body body) {
+  const auto error = [&] {
+    return Error{ErrorCode::kOutOfMemory,
+                 std::string(what) + ": out of host memory; try a smaller batch or image"};
+  };
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return error();
+  } catch (const std::length_error&) {
+    return error();
+  }
+}
+
+}  // namespace detail
 
 }  // namespace caldera
 

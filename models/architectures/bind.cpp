@@ -13,7 +13,8 @@
 namespace caldera {
 namespace {
 
-constexpr size_t kListed = 20;    // Names of one kind of misfit that an error shows.
+// More names of one kind of misfit than any net has tensors are a stranger's, and not all shown.
+constexpr size_t kListed = 10'000;
 constexpr size_t kMaxName = 128;  // Names in a file may be of any length.
 
 std::string shown(std::string_view name) {
@@ -24,11 +25,10 @@ void list(std::vector<std::string>& parts, std::string_view kind,
           const std::vector<std::string>& names) {
   if (names.empty()) return;
   const size_t count = std::min(names.size(), kListed);
-  const size_t more = names.size() - count;
   const auto end = names.begin() + static_cast<std::ptrdiff_t>(count);
   parts.push_back(fmt::format("{} {}: {}{}", names.size(), kind,
                               fmt::join(names.begin(), end, ", "),
-                              more > 0 ? fmt::format(" and {} more", more) : ""));
+                              names.size() > count ? " and more" : ""));
 }
 
 bool is_float(DType dtype) {

@@ -20,8 +20,9 @@ using Shapes = std::unordered_map<std::string_view, const Shape*>;
 constexpr int32_t kMaxStageBlocks = 5000;
 
 Error unknown(std::string_view why) {
-  return {ErrorCode::kInvalidInput,
-          fmt::format("the architecture cannot be told from the tensors: {}; name it", why)};
+  return {ErrorCode::kInvalidInput, fmt::format("the architecture cannot be told from the tensors: "
+                                                "{}; name the architecture, such as resnet18",
+                                                why)};
 }
 
 const Shape* find(const Shapes& shapes, std::string_view name) {
@@ -79,6 +80,14 @@ bool has_projection(const Shapes& shapes, std::string_view block) {
          find_conv(shapes, fmt::format("{}.shortcut.0.weight", block));
 }
 
+// Any of a block's tensors tells of it, so that a missing one is told when weights are bound.
+bool has_block(const Shapes& shapes, std::string_view name) {
+  for (const char* tensor : {"conv1", "conv2", "conv3", "bn1", "bn2", "bn3"}) {
+    if (find(shapes, fmt::format("{}.{}.weight", name, tensor))) return true;
+  }
+  return false;
+}
+
 // Blocks a stage; the shortcut's kind.
 void measure_stages(const Shapes& shapes, Architecture& a) {
   bool any = false;
@@ -88,7 +97,7 @@ void measure_stages(const Shapes& shapes, Architecture& a) {
     int32_t blocks = 0;
     for (; blocks < kMaxStageBlocks; ++blocks) {
       const std::string name = fmt::format("layer{}.{}", stage + 1, blocks);
-      if (!find(shapes, name + ".conv1.weight")) break;
+      if (!has_block(shapes, name)) break;
       const bool basic = a.block == BlockKind::kBasic;
       const Shape* last = find_conv(shapes, name + (basic ? ".conv2.weight" : ".conv3.weight"));
       const int64_t out = last ? (*last)[0] : in;
@@ -167,7 +176,7 @@ Result<Architecture> infer_residual(const Shapes& shapes, const Shape& stem) {
   measure_stages(shapes, a);
   const size_t stages = a.family == Family::kCifarResNet ? 3 : 4;
   if (a.layers.size() != stages)
-    return unknown(fmt::format("they are named like a ResNet's, but it has {} stages, not {}",
+    return unknown(fmt::format("they are named like a ResNet's, but the stages number {}, not {}",
                                a.layers.size(), stages));
   take_classes(shapes, {"fc.weight", "linear.weight"}, a);
   return nearest_member(a);

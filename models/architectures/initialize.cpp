@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "caldera/architecture.h"
+#include "caldera/reference.h"
 
 namespace caldera {
 namespace {
@@ -85,6 +86,39 @@ Weights initial_weights(const Graph& graph, uint64_t seed) {
       default:
         break;
     }
+  }
+  return weights;
+}
+
+namespace {
+
+double mean_square(const std::vector<float>& values) {
+  double sum = 0;
+  for (const float value : values) sum += double{value} * value;
+  return sum / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+Weights calibrate_batch_norm(const Graph& graph, Weights weights, uint64_t seed) {
+  ReferenceValues values;
+  values.values.resize(graph.values.size());
+  for (const ValueId input : graph.inputs) {
+    const Value& value = graph.value(input);
+    const Tensor pixels = normal(value, seed, 1.0);
+    values.values[static_cast<uint32_t>(input)] = {pixels.floats().begin(), pixels.floats().end()};
+  }
+  for (const Node& node : graph.nodes) {
+    if (node.kind() == OpKind::kBatchNorm) {
+      // One scale a layer, not a mean and a variance a channel: from so few images those would
+      // blow up what is nearly dead, and make very deep nets chaotic.
+      const double square = mean_square(values[node.inputs[0]]);
+      const Value& variance = graph.value(node.inputs[4]);
+      weights.insert_or_assign(variance.name,
+                               filled(variance, square > 0 ? static_cast<float>(square) : 1.0f));
+    }
+    values.values[static_cast<uint32_t>(node.output)] =
+        reference_node(graph, node, weights, values);
   }
   return weights;
 }

@@ -83,6 +83,13 @@ TEST_F(Passes, FoldsIntoAConvolutionThatHasABias) {
   EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 1u);
 }
 
+TEST_F(Passes, ABatchNormAfterAnActivationIsNotFolded) {
+  Conv2dAttrs attrs{.padding = {1, 1}};
+  attrs.epilogue.activation = Activation::kRelu;
+  b.output(b.batch_norm("bn", conv("conv", x, attrs)));
+  EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 2u);
+}
+
 TEST_F(Passes, ABatchNormBeforeItsConvolutionKeepsItsPlaceAndTakesTheRelu) {
   b.output(conv("conv", b.relu("relu", b.batch_norm("bn", x))));
   const Graph fused = expect_same_function(std::move(b).finish().value());

@@ -94,7 +94,13 @@ TEST(Infer, SaysWhyItCannotTell) {
   Checkpoint short_net = checkpoint_of("resnet18");
   std::erase_if(short_net.tensors,
                 [](const NamedTensor& named) { return named.name.starts_with("layer4"); });
-  EXPECT_THAT(inferred(short_net), HasSubstr("3 stages, not 4"));
+  EXPECT_THAT(inferred(short_net), HasSubstr("stages number 3, not 4"));
+
+  // One tensor too few is told when weights are bound, with all others.
+  Checkpoint lacking = checkpoint_of("resnet18");
+  std::erase_if(lacking.tensors,
+                [](const NamedTensor& named) { return named.name == "layer2.0.conv1.weight"; });
+  EXPECT_EQ(infer_architecture(lacking).value().full_name(), "resnet18");
 
   Checkpoint other_vgg = checkpoint_of("vgg11");
   other_vgg.tensors[0].tensor = hollow_tensor({32, 3, 3, 3});

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "caldera/architecture.h"
+#include "caldera/reference.h"
 
 namespace caldera {
 namespace {
@@ -90,6 +91,22 @@ TEST(InitialWeights, AreTheseBitsEverywhere) {
   const auto values = weights.at("conv1.weight").floats();
   EXPECT_EQ(std::bit_cast<uint32_t>(values[0]), 0x3d954755u);
   EXPECT_EQ(std::bit_cast<uint32_t>(values[431]), 0x3e1b9a03u);
+}
+
+// With statistics of 0 and 1 a residual net doubles its variance at every block, until it
+// overflows.
+TEST(CalibrateBatchNorm, KeepsTheDeepestNetsAtTheirScale) {
+  for (const char* name : {"cifar_resnet1202", "cifar_preact_resnet1001", "cifar_plain1202"}) {
+    const Graph graph = build_graph(find_architecture(name).value(), 2, Size2d{5, 7}).value();
+    const Weights weights = calibrate_batch_norm(graph, initial_weights(graph, 1), 1);
+    std::vector<float> input(2 * 3 * 5 * 7);
+    for (size_t i = 0; i < input.size(); ++i) input[i] = std::sin(static_cast<float>(i * i));
+    const auto values = run_reference(graph, weights, {input});
+    ASSERT_TRUE(values.ok()) << values.error().message;
+    const Moments logits = moments((*values)[graph.outputs[0]]);
+    EXPECT_GT(logits.deviation, 0.01) << name;
+    EXPECT_LT(logits.deviation, 100) << name;
+  }
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ from torch.nn import functional
 from torchvision.models import resnet, vgg
 
 # (architecture, batch, height, width). Small and odd sizes, so that the suite stays fast; 224 once
-# for each kind of net. VGG with and without batch-norm is one code: every other one stands here.
+# for each kind of net.
 CASES = [
     ("resnet18", 1, 224, 224),
     ("resnet34", 3, 33, 47),
@@ -72,6 +72,7 @@ CASES = [
     ("cifar_resnet32:shortcut=b", 3, 32, 32),
     ("cifar_resnet20:shortcut=c,classes=37,channels=1", 3, 9, 7),
     ("cifar_resnet29:block=bottleneck", 1, 19, 17),
+    ("cifar_preact_resnet56", 1, 17, 15),
     ("cifar_plain20", 8, 32, 32),
     ("cifar_plain32", 3, 17, 19),
     ("cifar_plain44", 1, 32, 32),
@@ -83,14 +84,17 @@ CASES = [
     ("cifar_preact_resnet164", 3, 16, 16),
     ("cifar_preact_resnet1001", 1, 9, 11),
     ("vgg11", 1, 224, 224),
+    ("vgg11_bn", 1, 32, 32),
+    ("vgg13", 1, 33, 32),
     ("vgg13_bn", 8, 32, 32),
     ("vgg16", 1, 64, 48),
+    ("vgg16_bn", 1, 32, 35),
+    ("vgg19", 1, 32, 32),
     ("vgg19_bn", 3, 33, 37),
 ]
 
 # Described in architectures.json besides those above, without weights.
 OTHERS = [
-    "vgg11_bn", "vgg13", "vgg16_bn", "vgg19", "cifar_preact_resnet56",
     "cifar_preact_resnet164:block=basic", "resnet50:groups=32,width=4",
     "resnet50:layers=2-2-2-2", "cifar_resnet20:layers=1-2-3",
 ]

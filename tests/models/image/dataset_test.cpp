@@ -88,7 +88,7 @@ TEST(ScanImageFolder, RefusesWhatIsNotAFolder) {
   for (const fs::path& path : {scratch / "missing", scratch / "file"}) {
     const auto found = scan_image_folder(path);
     ASSERT_FALSE(found.ok());
-    EXPECT_EQ(found.error().code, ErrorCode::kIo);
+    EXPECT_EQ(found.error().code, ErrorCode::kInvalidInput);
     EXPECT_THAT(found.error().message, HasSubstr(path.string()));
   }
 }

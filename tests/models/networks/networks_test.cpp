@@ -1,6 +1,7 @@
 // Every architecture of the papers on a device, with the weights, inputs and logits that PyTorch
 // saved (reference_nets.py): fused and unfused, in batches of 1, 3 and 8.
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -88,10 +89,15 @@ double logits_error(const Device& device, const Case& net, int64_t batch, bool f
   return relative_l2(logits, cycle(net.logits, net.images, batch));
 }
 
-// What a driver does in the time that a test may take: SwiftShader, with subgroups of four, makes
-// about one GFLOP/s, the others tens.
+// What a driver does in the time that a test may take, beyond one fused image: SwiftShader, with
+// subgroups of four, makes a few GFLOP/s, the others tens.
 int64_t affordable_work(const Device& device) {
   return device.info().subgroup_size < 8 ? 300'000'000 : 12'000'000'000;
+}
+
+bool affordable(const Device& device, int64_t work, bool fuse, int64_t batch) {
+  const bool one_image = fuse && batch == 1 && work <= 5'000'000'000;
+  return one_image || work <= affordable_work(device);
 }
 
 double tolerance(const Architecture& architecture) {
@@ -103,7 +109,7 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
   REQUIRE_NETS();
   const nlohmann::json cases = read_cases();
   ASSERT_GT(cases.size(), 40u);
-  int checked = 0;
+  int checked = 0, left_out = 0;
   for (const nlohmann::json& entry : cases) {
     const Case net = read_case(entry);
     const std::string name = net.architecture.full_name();
@@ -112,13 +118,18 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
       int64_t spent = 0;
       for (const int64_t batch : {1, 3, 8}) {
         spent += image_work * batch;
-        if (spent > affordable_work(device)) break;
+        if (!affordable(device, spent, fuse, batch)) {
+          ++left_out;
+          continue;
+        }
         ++checked;
         EXPECT_LT(logits_error(device, net, batch, fuse), tolerance(net.architecture))
             << name << ", batch " << batch << (fuse ? ", fused" : ", unfused");
       }
     }
   }
+  std::printf("%d runs checked; %d left out, for the time that they would take on this driver\n",
+              checked, left_out);
   EXPECT_GT(checked, 60);
 }
 
