@@ -25,6 +25,7 @@ constexpr int kRepeats = 10;
 // or beyond.
 constexpr double kTolerance = 1e-4;
 constexpr double kDeepTolerance = 1e-3;
+constexpr double kRoundingSlack = 4;  // Times what the CPU's own two ways to round differ by.
 constexpr int64_t kDeep = 200;
 
 struct Args {
@@ -166,9 +167,24 @@ Result<Verdict> check(const Device& device, const Model& model, const Tensor& in
   Progress progress(static_cast<int64_t>(session.graph().nodes.size() + graph.nodes.size()),
                     "layers");
   CALDERA_TRY(check_layers(session, values, progress, done, verdict));
-  verdict.logits = relative_l2(
-      logits, reference_logits(graph, model.weights(), values, progress, done, verdict.overflow));
+  const std::vector<float> expected =
+      reference_logits(graph, model.weights(), values, progress, done, verdict.overflow);
+  verdict.logits = relative_l2(logits, expected);
   progress.finish();
+
+  // A net may blow any rounding up, as an untrained plain one of a thousand layers does. How much,
+  // the CPU tells alone: fused and unfused, it rounds differently.
+  const bool layers_right = verdict.largest <= verdict.layer_tolerance;
+  if (layers_right && verdict.overflow.empty() && verdict.logits > verdict.logits_tolerance) {
+    int64_t again = 0;
+    std::string overflow;
+    Progress fused(static_cast<int64_t>(session.graph().nodes.size()), "layers");
+    const double rounding = relative_l2(
+        reference_logits(session.graph(), session.weights(), values, fused, again, overflow),
+        expected);
+    fused.finish();
+    verdict.logits_tolerance = std::max(verdict.logits_tolerance, kRoundingSlack * rounding);
+  }
 
   std::vector<float> again(logits.size());
   for (int i = 0; i < kRepeats; ++i) {
@@ -201,7 +217,7 @@ void print_verdict(const Verdict& verdict, const Args& args, const std::string& 
       {"layers",
        fmt::format("{:.1e} at most, of {} allowed ({})", verdict.largest, verdict.layer_tolerance,
                    verdict.largest_layer.empty() ? "all equal" : verdict.largest_layer)});
-  summary.add({"logits", fmt::format("{:.1e} from the CPU's, of {} allowed", verdict.logits,
+  summary.add({"logits", fmt::format("{:.1e} from the CPU's, of {:.2g} allowed", verdict.logits,
                                      verdict.logits_tolerance)});
   summary.add(
       {"repeats", fmt::format("{} of {} runs gave equal bits", verdict.repeats_equal, kRepeats)});
