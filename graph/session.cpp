@@ -202,7 +202,7 @@ Status SessionImpl::run(std::span<const std::span<const float>> inputs,
   return {};
 }
 
-Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
+Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
   const Plan& plan = program_->plan;
   const auto index = static_cast<uint32_t>(activation);
   if (!program_->options.keep_activations || index >= plan.graph.values.size() ||
@@ -227,9 +227,14 @@ Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
   recorder.copy(arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   CALDERA_TRY(commands.run());
+  const auto* values = reinterpret_cast<const float*>(copy.mapped().data());
+  return std::vector<float>(values, values + shape.bytes() / sizeof(float));
+}
 
-  // NHWC with padded channels to dense NCHW.
-  const auto* from = reinterpret_cast<const float*>(copy.mapped().data());
+Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
+  CALDERA_TRY_ASSIGN(const std::vector<float> from, read_padded(activation));
+  const Value& value = program_->plan.graph.value(activation);
+  const ImageShape shape(value.shape);
   const auto channels = static_cast<size_t>(shape.c);
   const auto pixels = static_cast<size_t>(shape.pixels());
   const size_t stride = size_t{shape.c4()} * 4;
@@ -322,6 +327,10 @@ std::vector<std::string> Session::kernels() const {
 
 Status poison_memory(Session& session) {
   return SessionAccess::impl(session).poison();
+}
+
+Result<std::vector<float>> read_padded(Session& session, ValueId activation) {
+  return SessionAccess::impl(session).read_padded(activation);
 }
 
 Result<Session> create_session_within(const Capabilities& capabilities, const Device& device,

@@ -27,7 +27,10 @@ class SessionImpl {
 
   Status run(std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs);
+  // Dense, as the graph has it.
   Result<std::vector<float>> read(ValueId activation) const;
+  // As it lies in the arena: NHWC, channels padded to vectors of four.
+  Result<std::vector<float>> read_padded(ValueId activation) const;
   SessionStats stats() const;
   // Fills the arena and the output staging with NaN: what a kernel leaves unwritten then shows.
   Status poison();

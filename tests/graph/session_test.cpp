@@ -78,6 +78,30 @@ TEST_P(SmallNet, KeepsEveryActivationToBeRead) {
   }
 }
 
+// What every kernel may rely on: beside the last channel lie zeros, whatever an activation makes of
+// zero and whatever lay there before.
+TEST_P(SmallNet, LeavesZerosBesideTheLastChannel) {
+  CALDERA_REQUIRE_DEVICE(device);
+  auto session =
+      Session::create(device, graph, weights, {.fuse = fuse(), .keep_activations = true});
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  ASSERT_TRUE(poison_memory(*session).ok());
+  run(*session, inputs[0], reference_output(graph, weights, inputs).size());
+  int padded = 0;
+  for (const Node& node : session->graph().nodes) {
+    const auto values = read_padded(*session, node.output);
+    ASSERT_TRUE(values.ok()) << node.name << ": " << values.error().message;
+    const auto channels = static_cast<size_t>(session->graph().value(node.output).shape[1]);
+    const size_t stride = (channels + 3) / 4 * 4;
+    for (size_t i = 0; i < values->size(); ++i) {
+      if (i % stride < channels) continue;
+      ++padded;
+      ASSERT_EQ((*values)[i], 0.0f) << node.name << ", " << i;
+    }
+  }
+  EXPECT_GT(padded, 0);
+}
+
 TEST_P(SmallNet, ReusesActivationMemory) {
   CALDERA_REQUIRE_DEVICE(device);
   auto session = Session::create(device, graph, weights, {.fuse = fuse()});
