@@ -230,8 +230,8 @@ Status Model::save(const std::filesystem::path& path) const {
 Result<std::vector<std::string>> read_labels(const std::filesystem::path& path) {
   std::ifstream file(path);
   if (!file) {
-    return invalid(fmt::format("{}: cannot be opened: give a text file of one label a line",
-                               path.string()));
+    return invalid(
+        fmt::format("{}: cannot be opened: give a text file of one label a line", path.string()));
   }
   std::vector<std::string> labels;
   for (std::string line; std::getline(file, line);) {
