@@ -6,10 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "caldera/nearest.h"
 #include "caldera/npy.h"
 
 #include "tools/command.h"
-#include "tools/nearest.h"
 #include "tools/report.h"
 
 namespace caldera::tool {

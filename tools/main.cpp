@@ -7,9 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "caldera/nearest.h"
+
 #include "tools/command.h"
 #include "tools/help.h"
-#include "tools/nearest.h"
 #include "tools/report.h"
 
 namespace caldera::tool {

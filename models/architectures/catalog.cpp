@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "caldera/architecture.h"
+#include "caldera/nearest.h"
 
 namespace caldera {
 namespace {
@@ -208,30 +208,12 @@ Result<Architecture> make_cifar(const CifarFamily& family, std::string_view name
   return a;
 }
 
-// Levenshtein's distance.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 Error unknown_name(std::string_view name) {
   const std::string_view shown = name.substr(0, 64);
-  std::string nearest;
-  size_t least = SIZE_MAX;
-  for (const ArchitectureEntry& entry : list_architectures()) {
-    const size_t distance = edit_distance(shown, entry.name);
-    if (distance < least) least = distance, nearest = entry.name;
-  }
-  return invalid(fmt::format("no architecture is named '{}'; the nearest is '{}'", shown, nearest));
+  std::vector<std::string> names;
+  for (const ArchitectureEntry& entry : list_architectures()) names.push_back(entry.name);
+  return invalid(fmt::format("no architecture is named '{}'; the nearest is '{}'", shown,
+                             nearest(shown, names, SIZE_MAX - 1)));
 }
 
 }  // namespace

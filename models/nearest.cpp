@@ -1,11 +1,11 @@
 // The nearest word; see nearest.h.
-#include "tools/nearest.h"
+#include "caldera/nearest.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-namespace caldera::tool {
+namespace caldera {
 
 namespace {
 
@@ -39,4 +39,4 @@ std::string nearest(std::string_view given, const std::vector<std::string>& cand
   return best;
 }
 
-}  // namespace caldera::tool
+}  // namespace caldera

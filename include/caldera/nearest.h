@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-namespace caldera::tool {
+namespace caldera {
 
 // The candidate fewest edits away, at most `within`: beyond, a guess misleads. Empty where none is.
 std::string nearest(std::string_view given, const std::vector<std::string>& candidates,
                     size_t within = 2);
 
-}  // namespace caldera::tool
+}  // namespace caldera
