@@ -68,7 +68,7 @@ Result<Device> open() {
   options.validation = true;
   options.on_message = [](const std::string& message) { messages().add(message); };
   auto validated = Device::open(options);
-  if (validated.ok() || drivers_required()) return validated;
+  if (validated.ok() || all_required()) return validated;
   auto bare = open_without_validation();
   if (bare.ok()) {
     std::printf("Without validation: %s\n", validated.error().message.c_str());
@@ -96,11 +96,6 @@ class DeviceEnvironment : public testing::Environment {
     testing::AddGlobalTestEnvironment(new DeviceEnvironment);
 
 }  // namespace
-
-bool drivers_required() {
-  const char* required = std::getenv("CALDERA_REQUIRE_DRIVERS");
-  return required && std::strcmp(required, "1") == 0;
-}
 
 const Device* device() {
   Shared& state = shared();

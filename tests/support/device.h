@@ -9,14 +9,14 @@
 
 #include "caldera/device.h"
 
+#include "tests/support/require.h"
+
 namespace caldera::test {
 
 // The shared device, opened on first use and closed after the last test; null where there is none.
 const Device* device();
 // Why there is none.
 std::string why_no_device();
-// CALDERA_REQUIRE_DRIVERS=1: a missing driver, device or validation layer is a failure.
-bool drivers_required();
 
 // Another handle on the same driver without validation, whose layers allocate and cost time: for
 // tests that count allocations.
@@ -25,9 +25,6 @@ Result<Device> open_without_validation();
 }  // namespace caldera::test
 
 // Names the shared device `variable`, or skips the test where there is none.
-#define CALDERA_REQUIRE_DEVICE(variable)                                                 \
-  if (!::caldera::test::device()) {                                                      \
-    if (::caldera::test::drivers_required()) FAIL() << ::caldera::test::why_no_device(); \
-    GTEST_SKIP() << ::caldera::test::why_no_device();                                    \
-  }                                                                                      \
+#define CALDERA_REQUIRE_DEVICE(variable)                                                         \
+  if (!::caldera::test::device()) CALDERA_SKIP_UNLESS_REQUIRED(::caldera::test::why_no_device()) \
   [[maybe_unused]] const ::caldera::Device& variable = *::caldera::test::device()

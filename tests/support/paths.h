@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "tests/support/require.h"
+
 namespace caldera::test {
 
 // The folder of checkpoints and images: CALDERA_DATA, else ../shared/data beside the checkout.
@@ -28,7 +30,8 @@ class ScratchDir {
 }  // namespace caldera::test
 
 // Skips the test where the real data is not at hand.
-#define CALDERA_REQUIRE_DATA(variable)                                                 \
-  const auto variable##_optional = ::caldera::test::data_dir();                        \
-  if (!variable##_optional) GTEST_SKIP() << "no data: set CALDERA_DATA to its folder"; \
+#define CALDERA_REQUIRE_DATA(variable)                                      \
+  const auto variable##_optional = ::caldera::test::data_dir();             \
+  if (!variable##_optional)                                                 \
+    CALDERA_SKIP_UNLESS_REQUIRED("no data: set CALDERA_DATA to its folder") \
   const std::filesystem::path variable = *variable##_optional

@@ -12,6 +12,8 @@
 #include "caldera/npy.h"
 #include "caldera/reference.h"
 
+#include "tests/support/require.h"
+
 namespace caldera {
 namespace {
 
@@ -27,11 +29,12 @@ Json read_json(const std::filesystem::path& path) {
   return file ? Json::parse(file) : Json();
 }
 
-#define REQUIRE_NETS() \
-  if (!exists(folder() / "manifest.json")) GTEST_SKIP() << "reference_nets.py has not run"
+#define REQUIRE_NETS()                     \
+  if (!exists(folder() / "manifest.json")) \
+  CALDERA_SKIP_UNLESS_REQUIRED("reference_nets.py has not run")
 
 TEST(ReferenceNets, GraphsHavePyTorchsParameters) {
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   const Json nets = read_json(folder() / "architectures.json");
   ASSERT_GT(nets.size(), 50u);
   for (const Json& net : nets) {
@@ -56,7 +59,7 @@ TEST(ReferenceNets, GraphsHavePyTorchsParameters) {
 }
 
 TEST(ReferenceNets, CoverEveryFamilyMember) {
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   std::set<std::string> described;
   for (const Json& net : read_json(folder() / "architectures.json"))
     described.insert(net["name"].get<std::string>());
@@ -79,7 +82,7 @@ std::string as_inferred(Architecture a) {
 }
 
 TEST(ReferenceNets, CheckpointsBindAndTellTheirArchitecture) {
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   const Json cases = read_json(folder() / "manifest.json")["cases"];
   ASSERT_GT(cases.size(), 40u);
   for (const Json& net : cases) {
@@ -140,7 +143,7 @@ std::vector<Json> small_cases() {
 }
 
 TEST(ReferenceNets, LogitsArePyTorchs) {
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   const auto cases = small_cases();
   ASSERT_GT(cases.size(), 12u);
   for (const Json& net : cases) {
@@ -151,7 +154,7 @@ TEST(ReferenceNets, LogitsArePyTorchs) {
 
 // That the test above can fail: a net of the same tensors which is not the same net.
 TEST(ReferenceNets, LogitsTellVariantsOfTheSameShapesApart) {
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   int variants = 0;
   for (const Json& net : small_cases()) {
     const auto name = net["architecture"].get<std::string>();

@@ -13,6 +13,7 @@
 #include "models/checkpoint/zip_writer.h"
 #include "tests/models/checkpoint/builders.h"
 #include "tests/support/paths.h"
+#include "tests/support/require.h"
 
 namespace caldera::test {
 namespace {
@@ -65,10 +66,10 @@ std::vector<fs::path> made(const std::string& extension, const std::string& besi
 }
 
 #define REQUIRE_MADE() \
-  if (!fs::is_directory(kMade)) GTEST_SKIP() << "no Python with torch was found"
+  if (!fs::is_directory(kMade)) CALDERA_SKIP_UNLESS_REQUIRED("no Python with torch was found")
 
 TEST(MadeCheckpoints, AreReadBitForBit) {
-  REQUIRE_MADE();
+  REQUIRE_MADE()
   const auto paths = made(".pth", ".expected");
   ASSERT_GE(paths.size(), 40u);
   for (const fs::path& path : paths) {
@@ -86,7 +87,7 @@ TEST(MadeCheckpoints, AreReadBitForBit) {
 }
 
 TEST(MadeCheckpoints, GoThroughSafetensorsAndBackBitForBit) {
-  REQUIRE_MADE();
+  REQUIRE_MADE()
   const ScratchDir scratch;
   fs::create_directories(kMade / "back");
   for (const fs::path& path : made(".pth", ".expected")) {
@@ -108,7 +109,7 @@ TEST(MadeCheckpoints, GoThroughSafetensorsAndBackBitForBit) {
 }
 
 TEST(MadeCheckpoints, ShareWhatTheFileShares) {
-  REQUIRE_MADE();
+  REQUIRE_MADE()
   for (const std::string name : {"views.pth", "views-legacy.pth"}) {
     const auto checkpoint = read_checkpoint(kMade / name);
     ASSERT_TRUE(checkpoint.ok());
@@ -120,7 +121,7 @@ TEST(MadeCheckpoints, ShareWhatTheFileShares) {
 }
 
 TEST(MadeCheckpoints, AreAlignedForTheirElements) {
-  REQUIRE_MADE();
+  REQUIRE_MADE()
   const ScratchDir scratch;
   for (const std::string name : {"dtypes.pth", "dtypes-legacy.pth", "zip64.pth"}) {
     const auto checkpoint = read_checkpoint(kMade / name);
@@ -139,7 +140,7 @@ TEST(MadeCheckpoints, AreAlignedForTheirElements) {
 }
 
 TEST(MadeCheckpoints, ThatAreNoStateDictAreRefusedByALine) {
-  REQUIRE_MADE();
+  REQUIRE_MADE()
   const auto paths = made(".pth", ".refused");
   ASSERT_GE(paths.size(), 10u);
   for (const fs::path& path : paths) {
@@ -154,7 +155,7 @@ TEST(MadeCheckpoints, ThatAreNoStateDictAreRefusedByALine) {
 }
 
 TEST(MadeArrays, AreReadAndWrittenBitForBit) {
-  REQUIRE_MADE();
+  REQUIRE_MADE()
   fs::create_directories(kMade / "back");
   const auto paths = made(".npy", ".expected");
   ASSERT_GE(paths.size(), 12u);

@@ -45,7 +45,7 @@ TEST(ScanImageFolder, SortsClassesThenFoldersThenFiles) {
 }
 
 TEST(ScanImageFolder, AgreesWithTorchvision) {
-  CALDERA_REQUIRE_PYTHON();
+  CALDERA_REQUIRE_PYTHON()
   const test::ScratchDir scratch;
   const fs::path root = scratch / "set";
   for (const char* name : {"b/x.jpg", "b/x-1.jpg", "b/x/1.jpg", "b/x-1/1.png", "b/x/y/1.bmp",

@@ -73,7 +73,7 @@ const Samples& samples() {
 }
 
 TEST(Decode, EqualsPillowOnEveryKindOfFile) {
-  CALDERA_REQUIRE_PYTHON();
+  CALDERA_REQUIRE_PYTHON()
   const test::ScratchDir scratch;
   ASSERT_TRUE(test::run_script("make_reference.py", {"formats", scratch.path()}));
   const std::vector<std::string> cases = test::read_cases(scratch.path());

@@ -17,7 +17,7 @@ namespace {
 
 TEST(Photographs, ArePreprocessedAsTorchvisionDoes) {
   CALDERA_REQUIRE_DATA(data);
-  CALDERA_REQUIRE_PYTHON();
+  CALDERA_REQUIRE_PYTHON()
   const test::ScratchDir scratch;
   const auto photos = data / "imagenet-samples";
   ASSERT_TRUE(test::run_script("make_reference.py", {"photos", scratch.path(), photos}));
@@ -118,7 +118,7 @@ class Cifar : public ::testing::Test {
 
 TEST_F(Cifar, JpegFilesAreNearLibjpegsPixels) {
   CALDERA_REQUIRE_DATA(data);
-  CALDERA_REQUIRE_PYTHON();
+  CALDERA_REQUIRE_PYTHON()
   const auto archive = data / "cifar10" / "test.zip";
   ASSERT_TRUE(test::run_script("make_cifar_png.py",
                                {"--jpeg", "--per-class", "26", archive, scratch_.path()}));
@@ -127,7 +127,7 @@ TEST_F(Cifar, JpegFilesAreNearLibjpegsPixels) {
 
 TEST_F(Cifar, PngCopiesAreLibjpegsPixels) {
   CALDERA_REQUIRE_DATA(data);
-  CALDERA_REQUIRE_PYTHON();
+  CALDERA_REQUIRE_PYTHON()
   const auto archive = data / "cifar10" / "test.zip";
   ASSERT_TRUE(
       test::run_script("make_cifar_png.py", {"--per-class", "26", archive, scratch_.path()}));

@@ -8,6 +8,8 @@
 
 #include "caldera/image.h"
 
+#include "tests/support/require.h"
+
 namespace caldera::test {
 
 // Whether a Python with PyTorch and torchvision was found when this was built.
@@ -40,5 +42,6 @@ std::vector<uint8_t> encode_png_header(int32_t width, int32_t height);
 }  // namespace caldera::test
 
 // Skips the test where there is no Python with PyTorch and torchvision.
-#define CALDERA_REQUIRE_PYTHON() \
-  if (!::caldera::test::have_python()) GTEST_SKIP() << "built without Python and torchvision"
+#define CALDERA_REQUIRE_PYTHON()       \
+  if (!::caldera::test::have_python()) \
+  CALDERA_SKIP_UNLESS_REQUIRED("built without Python and torchvision")

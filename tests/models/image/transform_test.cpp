@@ -32,7 +32,7 @@ Image stack(const std::vector<Image>& images) {
 }
 
 TEST(Transforms, EqualPillowAndTorchvision) {
-  CALDERA_REQUIRE_PYTHON();
+  CALDERA_REQUIRE_PYTHON()
   const test::ScratchDir scratch;
   ASSERT_TRUE(test::run_script("make_reference.py", {"transforms", scratch.path()}));
   const std::vector<std::string> cases = test::read_cases(scratch.path());

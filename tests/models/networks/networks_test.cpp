@@ -41,7 +41,8 @@ nlohmann::json read_cases() {
 // Started by hand, without CTest's fixture.
 #define REQUIRE_NETS()                     \
   if (!exists(folder() / "manifest.json")) \
-  GTEST_SKIP() << "set CALDERA_REFERENCE_NETS to a folder that reference_nets.py has filled"
+  CALDERA_SKIP_UNLESS_REQUIRED(            \
+      "set CALDERA_REFERENCE_NETS to a folder that reference_nets.py filled")
 
 std::vector<float> floats_of(const std::filesystem::path& path) {
   const Tensor tensor = read_npy(path).value();
@@ -106,7 +107,7 @@ double tolerance(const Architecture& architecture) {
 
 TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
   CALDERA_REQUIRE_DEVICE(device);
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   const nlohmann::json cases = read_cases();
   ASSERT_GT(cases.size(), 40u);
   int checked = 0, left_out = 0;
@@ -136,7 +137,7 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
 // Each variant of a convolution carries whole networks, not only the layers that it is chosen for.
 TEST(Networks, LogitsArePyTorchsByEveryConvolutionKernel) {
   CALDERA_REQUIRE_DEVICE(device);
-  REQUIRE_NETS();
+  REQUIRE_NETS()
   const nlohmann::json cases = read_cases();
   const std::set<std::string> chosen{"cifar_resnet20", "resnext50_32x4d", "preact_resnet34"};
   for (const nlohmann::json& entry : cases) {
