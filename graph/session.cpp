@@ -134,6 +134,11 @@ Status SessionImpl::record() {
   const Plan& plan = program_->plan;
   const int64_t budget = program_->options.submit_work;
   int64_t work = 0;  // Of the command buffer being recorded.
+  const bool timed = program_->options.profile;
+  if (timed) {
+    CALDERA_TRY(recorder.enable_timestamps(static_cast<uint32_t>(plan.dispatches.size()) + 1));
+    recorder.timestamp();
+  }
   std::vector<BufferRange> ranges;
   for (size_t i = 0; i < plan.dispatches.size(); ++i) {
     const Dispatch& dispatch = plan.dispatches[i];
@@ -156,6 +161,7 @@ Status SessionImpl::record() {
                                      {columns, row(part + 1) - row(part), depth},
                                      row(part)}));
     }
+    if (timed) recorder.timestamp();
   }
   CALDERA_TRY_ASSIGN(commands_, std::move(recorder).finish());
   return {};
@@ -259,6 +265,22 @@ Status SessionImpl::poison() {
   return commands.run();
 }
 
+Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
+  CALDERA_TRY_ASSIGN(const std::vector<double> times, commands_.timestamps());
+  if (times.empty()) {
+    return Error{ErrorCode::kInvalidInput, "a timeline needs a session made with profile"};
+  }
+  std::vector<DispatchTime> timeline;
+  const std::vector<Dispatch>& dispatches = program_->plan.dispatches;
+  for (size_t i = 0; i < dispatches.size(); ++i) {
+    uint64_t bytes = 0;
+    for (const Binding& binding : dispatches[i].bindings) bytes += binding.size;
+    timeline.push_back({dispatches[i].node, shader_name(dispatches[i].shader), times[i],
+                        times[i + 1] - times[i], dispatches[i].multiply_adds, bytes});
+  }
+  return timeline;
+}
+
 SessionStats SessionImpl::stats() const {
   const std::set<const Pipeline*> pipelines(program_->pipelines.begin(), program_->pipelines.end());
   return {.weights_bytes = program_->weights.size(),
@@ -302,6 +324,10 @@ Result<std::vector<float>> Session::read(ValueId activation) const {
   return detail::no_throw<Result<std::vector<float>>>(
       "reading an activation",
       [&]() -> Result<std::vector<float>> { return impl_->read(activation); });
+}
+
+Result<std::vector<DispatchTime>> Session::timeline() const {
+  return impl_->timeline();
 }
 
 const Graph& Session::graph() const {

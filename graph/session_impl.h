@@ -31,6 +31,7 @@ class SessionImpl {
   Result<std::vector<float>> read(ValueId activation) const;
   // As it lies in the arena: NHWC, channels padded to vectors of four.
   Result<std::vector<float>> read_padded(ValueId activation) const;
+  Result<std::vector<DispatchTime>> timeline() const;
   SessionStats stats() const;
   // Fills the arena and the output staging with NaN: what a kernel leaves unwritten then shows.
   Status poison();

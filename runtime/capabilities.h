@@ -49,6 +49,9 @@ struct Capabilities {
     return std::max(storage_buffer_alignment, texel_buffer_alignment);
   }
 
+  uint32_t timestamp_bits = 0;   // That count, of a timestamp; 0: the queue has none.
+  double timestamp_seconds = 0;  // Of one tick.
+
   uint32_t subgroup_size = 0;  // The driver's default.
   uint32_t min_subgroup_size = 0;
   uint32_t max_subgroup_size = 0;

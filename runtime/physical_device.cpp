@@ -51,13 +51,20 @@ bool lists(const std::vector<VkExtensionProperties>& extensions, const char* nam
 }
 
 // The first family that computes: on every driver known, the one with the most abilities.
-std::optional<uint32_t> find_queue_family(VkPhysicalDevice handle) {
+struct QueueFamily {
+  uint32_t index = 0;
+  uint32_t timestamp_bits = 0;
+};
+
+std::optional<QueueFamily> find_queue_family(VkPhysicalDevice handle) {
   uint32_t count = 0;
   vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, nullptr);
   std::vector<VkQueueFamilyProperties> families(count);
   vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, families.data());
   for (uint32_t i = 0; i < count; ++i) {
-    if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) return i;
+    if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) {
+      return QueueFamily{i, families[i].timestampValidBits};
+    }
   }
   return std::nullopt;
 }
@@ -107,6 +114,7 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
   Capabilities& out = device.capabilities;
   out.max_storage_buffer_range = limits.maxStorageBufferRange;
   out.storage_buffer_alignment = std::max<uint64_t>(limits.minStorageBufferOffsetAlignment, 16);
+  out.timestamp_seconds = static_cast<double>(limits.timestampPeriod) * 1e-9;
   out.max_allocation_size = properties11.maxMemoryAllocationSize;
   for (size_t i = 0; i < 3; ++i) {
     out.max_workgroup_count[i] = limits.maxComputeWorkGroupCount[i];
@@ -154,7 +162,7 @@ PhysicalDevice describe(const Instance& instance, VkPhysicalDevice handle) {
   const uint32_t api = device.properties.apiVersion;
   info.api_version = fmt::format("{}.{}.{}", VK_API_VERSION_MAJOR(api), VK_API_VERSION_MINOR(api),
                                  VK_API_VERSION_PATCH(api));
-  const std::optional<uint32_t> family = find_queue_family(handle);
+  const std::optional<QueueFamily> family = find_queue_family(handle);
   if (api < VK_API_VERSION_1_2) {
     info.unusable = "its driver offers Vulkan " + info.api_version + ", older than 1.2";
     return device;
@@ -171,7 +179,8 @@ PhysicalDevice describe(const Instance& instance, VkPhysicalDevice handle) {
                                 kMostStorageBuffers);
     return device;
   }
-  device.queue_family = *family;
+  device.queue_family = family->index;
+  device.capabilities.timestamp_bits = family->timestamp_bits;
   const auto extensions = device_extensions(handle);
   device.portability_subset = lists(extensions, "VK_KHR_portability_subset");
   device.memory_budget = lists(extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);

@@ -32,6 +32,7 @@ CommandList::~CommandList() {
   for (const VkDescriptorPool pool : descriptor_pools_) {
     vk.vkDestroyDescriptorPool(device_->handle(), pool, nullptr);
   }
+  if (queries_) vk.vkDestroyQueryPool(device_->handle(), queries_, nullptr);
   if (fence_) vk.vkDestroyFence(device_->handle(), fence_, nullptr);
   if (pool_) vk.vkDestroyCommandPool(device_->handle(), pool_, nullptr);
 }
@@ -43,6 +44,8 @@ void CommandList::swap(CommandList& other) noexcept {
   std::swap(descriptor_pools_, other.descriptor_pools_);
   std::swap(views_, other.views_);
   std::swap(fence_, other.fence_);
+  std::swap(queries_, other.queries_);
+  std::swap(timestamps_, other.timestamps_);
   std::swap(dispatches_, other.dispatches_);
   std::swap(barriers_, other.barriers_);
 }
@@ -50,6 +53,23 @@ void CommandList::swap(CommandList& other) noexcept {
 Status CommandList::run() {
   CALDERA_TRY(device_->submit(commands_, fence_));
   return device_->wait(fence_);
+}
+
+Result<std::vector<double>> CommandList::timestamps() const {
+  std::vector<uint64_t> ticks(timestamps_);
+  std::vector<double> seconds(timestamps_);
+  if (ticks.empty()) return seconds;
+  const VkResult result = device_->vk().vkGetQueryPoolResults(
+      device_->handle(), queries_, 0, timestamps_, ticks.size() * sizeof(uint64_t), ticks.data(),
+      sizeof(uint64_t), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
+  if (result != VK_SUCCESS) return vk_error(result, "could not read timestamps");
+  const Capabilities& capabilities = device_->capabilities();
+  const uint64_t counted = UINT64_MAX >> (64 - capabilities.timestamp_bits);
+  for (size_t i = 0; i < ticks.size(); ++i) {
+    seconds[i] =
+        static_cast<double>((ticks[i] - ticks[0]) & counted) * capabilities.timestamp_seconds;
+  }
+  return seconds;
 }
 
 Result<Recorder> Recorder::create(const std::shared_ptr<DeviceImpl>& device) {
@@ -225,6 +245,28 @@ void Recorder::fill(const Buffer& buffer, uint32_t word) {
   order(accesses);
   list_.device_->vk().vkCmdFillBuffer(list_.commands_.back(), buffer.handle(), 0, VK_WHOLE_SIZE,
                                       word);
+}
+
+Status Recorder::enable_timestamps(uint32_t most) {
+  DeviceImpl& device = *list_.device_;
+  if (device.capabilities().timestamp_bits == 0) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("'{}' has no clock to time kernels by", device.info().name)};
+  }
+  const VkQueryPoolCreateInfo info{.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                   .queryCount = most};
+  const VkResult result =
+      device.vk().vkCreateQueryPool(device.handle(), &info, nullptr, &list_.queries_);
+  if (result != VK_SUCCESS) return vk_error(result, "could not prepare timestamps");
+  device.vk().vkCmdResetQueryPool(list_.commands_.back(), list_.queries_, 0, most);
+  return {};
+}
+
+void Recorder::timestamp() {
+  list_.device_->vk().vkCmdWriteTimestamp(list_.commands_.back(),
+                                          VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, list_.queries_,
+                                          list_.timestamps_++);
 }
 
 Result<CommandList> Recorder::finish() && {

@@ -43,6 +43,10 @@ class CommandList {
   // Submits and waits for the end.
   Status run();
 
+  // Seconds from the first timestamp() to each of them, by the last run. Empty where none was
+  // recorded.
+  Result<std::vector<double>> timestamps() const;
+
   uint32_t dispatches() const { return dispatches_; }
   uint32_t barriers() const { return barriers_; }
   uint32_t submits() const { return static_cast<uint32_t>(commands_.size()); }
@@ -57,6 +61,8 @@ class CommandList {
   std::vector<VkDescriptorPool> descriptor_pools_;
   std::vector<VkBufferView> views_;
   VkFence fence_ = VK_NULL_HANDLE;
+  VkQueryPool queries_ = VK_NULL_HANDLE;
+  uint32_t timestamps_ = 0;
   uint32_t dispatches_ = 0;
   uint32_t barriers_ = 0;
 };
@@ -69,6 +75,10 @@ class Recorder {
   void copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset,
             uint64_t size);
   void fill(const Buffer& buffer, uint32_t word);
+  // From here on timestamp() may be called `most` times. An error where the queue has no clock.
+  Status enable_timestamps(uint32_t most);
+  // Notes the time at which all before it has ended.
+  void timestamp();
   // What follows goes into another command buffer, so that a device gets work in portions.
   Status split();
   // Makes all writes visible to the host.

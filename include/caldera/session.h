@@ -21,6 +21,8 @@ struct SessionOptions {
   bool fuse = true;
   // Keeps every activation readable by read(), at the price of memory.
   bool keep_activations = false;
+  // Times every dispatch, for timeline().
+  bool profile = false;
   // Multiply-adds that one submit may hold, so that no driver's watchdog bites: at the default, a
   // tenth of a second on an integrated GPU of 1 TFLOP/s.
   int64_t submit_work = 50'000'000'000;
@@ -38,6 +40,16 @@ struct SessionStats {
   uint32_t barriers = 0;
   uint32_t pipelines = 0;
   uint32_t submits = 0;  // A run; more than one where a watchdog would bite.
+};
+
+// A dispatch of the last run, as the device timed it.
+struct DispatchTime {
+  NodeId node = NodeId::kNone;  // Of graph(); kNone for changes of layout at the graph's edges.
+  std::string_view shader;      // What ran: a kernel variant may take several.
+  double start = 0;             // Seconds from the run's first dispatch.
+  double seconds = 0;
+  int64_t multiply_adds = 0;
+  uint64_t bytes = 0;  // That it binds: what a perfect cache would move.
 };
 
 class SessionImpl;
@@ -63,6 +75,10 @@ class Session {
 
   // With keep_activations: an activation of graph() as the last run left it.
   Result<std::vector<float>> read(ValueId activation) const;
+
+  // With profile: the dispatches of the last run, in their order. A dispatch's time counts from
+  // the end of the one before it, so that the times add up to the run's.
+  Result<std::vector<DispatchTime>> timeline() const;
 
   // The graph as it is run, after the passes, and its weights.
   const Graph& graph() const;
