@@ -5,9 +5,12 @@
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <set>
 
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include "runtime/parallel.h"
 
 namespace caldera {
 
@@ -137,14 +140,15 @@ Result<const PipelineCache::Layout*> PipelineCache::get_layout(ShaderId shader) 
   return slot.get();
 }
 
-Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
+const Pipeline* PipelineCache::find(const PipelineKey& key) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = pipelines_.find(key); found != pipelines_.end()) {
-    return found->second.get();
-  }
-  CALDERA_TRY_ASSIGN(const Layout* layout, get_layout(key.shader));
-  assert(key.constants.size() == layout->reflection.specialization_constants);
+  const auto found = pipelines_.find(key);
+  return found == pipelines_.end() ? nullptr : found->second.get();
+}
 
+Status PipelineCache::compile(const PipelineKey& key, const Layout& layout,
+                              Pipeline& pipeline) const {
+  assert(key.constants.size() == layout.reflection.specialization_constants);
   std::vector<VkSpecializationMapEntry> entries;
   for (uint32_t i = 0; i < key.constants.size(); ++i) entries.push_back({i, i * 4, 4});
   const VkSpecializationInfo constants{.mapEntryCount = static_cast<uint32_t>(entries.size()),
@@ -165,21 +169,52 @@ Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
                                      VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT)
                                : 0,
                 .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                .module = layout->module,
+                .module = layout.module,
                 .pName = "main",
                 .pSpecializationInfo = &constants},
-      .layout = layout->pipeline_layout,
+      .layout = layout.pipeline_layout,
       .basePipelineHandle = VK_NULL_HANDLE,
       .basePipelineIndex = 0};
-  auto pipeline = std::make_unique<Pipeline>(
-      Pipeline{VK_NULL_HANDLE, layout->pipeline_layout, layout->set_layout, &layout->reflection});
+  pipeline = {VK_NULL_HANDLE, layout.pipeline_layout, layout.set_layout, &layout.reflection};
   const VkResult result =
-      vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline->handle);
-  if (result != VK_SUCCESS) {
-    return vk_error(result, fmt::format("could not compile {}", shader_name(key.shader)));
+      vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline.handle);
+  if (result == VK_SUCCESS) return {};
+  return vk_error(result, fmt::format("could not compile {}", shader_name(key.shader)));
+}
+
+// Compiling goes on outside the lock. Where two threads make the same pipeline, the first stays.
+Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
+  if (const Pipeline* pipeline = find(key)) return pipeline;
+  const Layout* layout = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    CALDERA_TRY_ASSIGN(layout, get_layout(key.shader));
   }
+  auto pipeline = std::make_unique<Pipeline>();
+  CALDERA_TRY(compile(key, *layout, *pipeline));
+  const std::lock_guard lock(mutex_);
   changed_ = true;
-  return pipelines_.emplace(key, std::move(pipeline)).first->second.get();
+  const VkPipeline made = pipeline->handle;
+  const auto [at, is_new] = pipelines_.emplace(key, std::move(pipeline));
+  if (!is_new) vk_.vkDestroyPipeline(device_, made, nullptr);
+  return at->second.get();
+}
+
+Result<std::vector<const Pipeline*>> PipelineCache::get_all(std::span<const PipelineKey> keys) {
+  const std::set<PipelineKey> distinct(keys.begin(), keys.end());
+  std::vector<const PipelineKey*> missing;
+  for (const PipelineKey& key : distinct) {
+    if (!find(key)) missing.push_back(&key);
+  }
+  std::vector<Status> made(missing.size());
+  parallel_for(static_cast<int64_t>(missing.size()), [&](int64_t i) {
+    const Result<const Pipeline*> pipeline = get(*missing[i]);
+    if (!pipeline.ok()) made[i] = pipeline.error();
+  });
+  for (Status& status : made) CALDERA_TRY(std::move(status));
+  std::vector<const Pipeline*> pipelines;
+  for (const PipelineKey& key : keys) pipelines.push_back(find(key));
+  return pipelines;
 }
 
 Status PipelineCache::save() {

@@ -40,6 +40,8 @@ class PipelineCache {
   ~PipelineCache();
 
   Result<const Pipeline*> get(const PipelineKey& key);
+  // By key, in the order given; what is not there yet is made on as many threads as there are.
+  Result<std::vector<const Pipeline*>> get_all(std::span<const PipelineKey> keys);
   Status save();
 
  private:
@@ -49,7 +51,9 @@ class PipelineCache {
     VkPipelineLayout pipeline_layout = VK_NULL_HANDLE;
     VkShaderModule module = VK_NULL_HANDLE;
   };
+  const Pipeline* find(const PipelineKey& key);
   Result<const Layout*> get_layout(ShaderId shader);
+  Status compile(const PipelineKey& key, const Layout& layout, Pipeline& pipeline) const;
   Status make_layout(ShaderId shader, Layout& layout);
   void destroy(Layout& layout);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "runtime/parallel.h"
 #include "runtime/recorder.h"
 
 namespace caldera {
@@ -29,12 +30,18 @@ Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Buffer& bu
   for (size_t next = 0; next < items.size();) {
     CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
     uint64_t used = 0;
+    std::vector<std::pair<const UploadItem*, uint64_t>> portion;  // With offsets in staging.
     for (; next < items.size() && used + items[next].size <= capacity; ++next) {
-      const UploadItem& item = items[next];
-      if (item.size == 0) continue;
-      item.write(staging.mapped().subspan(used, item.size));
-      recorder.copy(staging, used, buffer, item.offset, item.size);
-      used += item.size;
+      if (items[next].size == 0) continue;
+      portion.emplace_back(&items[next], used);
+      used += items[next].size;
+    }
+    parallel_for(static_cast<int64_t>(portion.size()), [&](int64_t i) {
+      const auto& [item, offset] = portion[i];
+      item->write(staging.mapped().subspan(offset, item->size));
+    });
+    for (const auto& [item, offset] : portion) {
+      recorder.copy(staging, offset, buffer, item->offset, item->size);
     }
     CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
     CALDERA_TRY(commands.run());
@@ -47,7 +54,9 @@ Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Buffer& bu
 Status upload(const std::shared_ptr<DeviceImpl>& device, const Buffer& buffer,
               std::span<const UploadItem> items) {
   if (buffer.mapped().empty()) return upload_staged(device, buffer, items);
-  for (const UploadItem& item : items) item.write(buffer.mapped().subspan(item.offset, item.size));
+  parallel_for(static_cast<int64_t>(items.size()), [&](int64_t i) {
+    items[i].write(buffer.mapped().subspan(items[i].offset, items[i].size));
+  });
   return {};
 }
 

@@ -11,7 +11,7 @@ namespace caldera {
 struct UploadItem {
   uint64_t offset = 0;  // In the buffer.
   uint64_t size = 0;
-  // Writes all `size` bytes of the item.
+  // Writes all `size` bytes of the item. Items are written from several threads.
   std::function<void(std::span<std::byte>)> write;
 };
 

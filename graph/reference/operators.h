@@ -10,6 +10,8 @@
 
 #include "caldera/graph.h"
 
+#include "runtime/parallel.h"
+
 namespace caldera::reference {
 
 // A dense row-major operand; [N, F] is taken as [N, F, 1, 1].
@@ -41,9 +43,6 @@ struct Finish {
     return static_cast<float>(activate(activation, residual ? y + residual[index] : y));
   }
 };
-
-// body(0), ..., body(count - 1) in any order on all processors; bodies share nothing they write.
-void parallel_for(int64_t count, const std::function<void(int64_t)>& body);
 
 using Floats = std::vector<float>;
 

@@ -1,13 +1,14 @@
 // A parallel loop over independent bodies. Each body computes what it would alone, so the number
 // of threads changes no bit of the result.
+#include "runtime/parallel.h"
+
 #include <algorithm>
 #include <atomic>
 #include <system_error>
 #include <thread>
+#include <vector>
 
-#include "graph/reference/operators.h"
-
-namespace caldera::reference {
+namespace caldera {
 
 void parallel_for(int64_t count, const std::function<void(int64_t)>& body) {
   std::atomic<int64_t> next = 0;
@@ -26,4 +27,4 @@ void parallel_for(int64_t count, const std::function<void(int64_t)>& body) {
   work();
 }
 
-}  // namespace caldera::reference
+}  // namespace caldera
