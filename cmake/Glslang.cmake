@@ -71,17 +71,20 @@ else()
   set(CALDERA_COOPERATIVE_MATRIX TRUE CACHE INTERNAL "")
 endif()
 
-# caldera_spirv(target SHADERS...): compiles compute shaders for Vulkan 1.2, optimises and validates
-# them, and lets the target, of the same folder, include each as "spirv/NAME.h", which defines
-# `NAME_spirv`, an array of words.
+# caldera_spirv(target SHADERS... [SUFFIX text] [DEFINES macros...]): compiles compute shaders for
+# Vulkan 1.2, optimises and validates them, and lets the target, of the same folder, include each as
+# "spirv/NAME.h", which defines `NAME_spirv`, an array of words. The suffix is appended to NAME.
 function(caldera_spirv target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SUFFIX" "DEFINES")
+  list(TRANSFORM arg_DEFINES PREPEND -D)
   set(spirv ${CMAKE_CURRENT_BINARY_DIR}/spirv)
   file(MAKE_DIRECTORY ${spirv})
-  foreach(shader IN LISTS ARGN)
+  foreach(shader IN LISTS arg_UNPARSED_ARGUMENTS)
     get_filename_component(name ${shader} NAME_WE)
+    string(APPEND name "${arg_SUFFIX}")
     add_custom_command(
       OUTPUT ${spirv}/${name}.h ${spirv}/${name}.raw.spv  # The second is what the depfile names.
-      COMMAND caldera_glslang --quiet --target-env vulkan1.2
+      COMMAND caldera_glslang --quiet --target-env vulkan1.2 ${arg_DEFINES}
         -o ${spirv}/${name}.raw.spv --depfile ${spirv}/${name}.d
         ${CMAKE_CURRENT_SOURCE_DIR}/${shader}
       COMMAND caldera_spirv_opt -O --skip-validation ${spirv}/${name}.raw.spv

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "caldera/graph.h"
+#include "caldera/session.h"
 
 #include "runtime/shader.h"
 
@@ -17,9 +18,11 @@ namespace caldera {
 
 // How a parameter lies in device memory. Lengths are padded with zeros to whole vectors of four.
 enum class WeightLayout : uint8_t {
-  kVector,     // [C] -> [C4 * 4]
+  kVector,     // [C] -> [C4 * 4]; f32 whatever the precision.
   kOhwi,       // [O, I, KH, KW] -> [O4 * 4][KH][KW][I4 * 4]; a matrix [O, I] -> [O4 * 4][I4 * 4]
   kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][C4 * 4]
+  kWinograd2,  // [O, I, 3, 3], transformed -> [16][O4 * 4][I4 * 4]; f32 whatever the precision.
+  kWinograd4,  // [O, I, 3, 3], transformed -> [36][O4 * 4][I4 * 4]; f32 likewise.
 };
 
 // A parameter in one layout: uploaded once, however many dispatches read it.
@@ -32,6 +35,7 @@ struct PackedWeight {
 
 enum class BindingKind : uint8_t {
   kActivation,  // `index` is a ValueId; in the arena.
+  kWorkspace,   // `index` is into Plan::workspaces; in the arena.
   kWeight,      // `index` is into Plan::weights.
   kInput,       // `index` is into Graph::inputs; dense NCHW from the host.
   kOutput,      // `index` is into Graph::outputs; dense NCHW for the host.
@@ -67,9 +71,19 @@ struct Dispatch {
   PushConstants push;
   std::vector<Binding> bindings;  // By binding number.
   std::array<uint32_t, 3> workgroups{1, 1, 1};
-  uint32_t parts = 1;         // Recorded in so many portions of its rows of workgroups.
-  int64_t multiply_adds = 0;  // What a device's time is estimated by.
+  int64_t multiply_adds = 0;
+
+  uint64_t bytes() const {
+    uint64_t sum = 0;
+    for (const Binding& binding : bindings) sum += binding.size;
+    return sum;
+  }
 };
+
+// Bytes of one element in memory.
+constexpr uint64_t element_bytes(Precision precision) {
+  return precision == Precision::kFp16 ? 2 : 4;
+}
 
 // Vectors of four that hold `channels`.
 constexpr uint32_t vectors(int64_t channels) {
@@ -78,18 +92,22 @@ constexpr uint32_t vectors(int64_t channels) {
 
 // An activation's shape as the device has it: NHWC; [N, F] is an image of one pixel.
 struct ImageShape {
-  explicit ImageShape(const Shape& shape)
+  ImageShape(const Shape& shape, Precision stored)
       : n(shape[0]),
         c(shape[1]),
         h(shape.size() == 4 ? shape[2] : 1),
-        w(shape.size() == 4 ? shape[3] : 1) {}
+        w(shape.size() == 4 ? shape[3] : 1),
+        precision(stored) {}
 
   int64_t n, c, h, w;
+  Precision precision;
 
   uint32_t c4() const { return vectors(c); }
   int64_t pixels() const { return h * w; }
   // Of one image, in the arena.
-  uint64_t image_bytes() const { return static_cast<uint64_t>(pixels()) * c4() * 16; }
+  uint64_t image_bytes() const {
+    return static_cast<uint64_t>(pixels()) * c4() * 4 * element_bytes(precision);
+  }
   uint64_t bytes() const { return static_cast<uint64_t>(n) * image_bytes(); }
   // Of one image, dense.
   uint64_t dense_image_bytes() const { return static_cast<uint64_t>(c * pixels()) * 4; }

@@ -5,16 +5,22 @@
 
 namespace caldera {
 
-uint64_t packed_bytes(const Shape& shape, WeightLayout layout) {
+uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precision) {
+  const uint64_t vector = 4 * element_bytes(precision);
+  const uint64_t rows = uint64_t{vectors(shape[0])} * 4;
   switch (layout) {
     case WeightLayout::kVector:
-      return uint64_t{vectors(shape[0])} * 16;
+      return rows * sizeof(float);
     case WeightLayout::kOhwi: {
       const int64_t taps = shape.size() == 4 ? shape[2] * shape[3] : 1;
-      return uint64_t{vectors(shape[0])} * 4 * static_cast<uint64_t>(taps) * vectors(shape[1]) * 16;
+      return rows * static_cast<uint64_t>(taps) * vectors(shape[1]) * vector;
     }
     case WeightLayout::kTapsFirst:
-      return uint64_t{vectors(shape[0])} * static_cast<uint64_t>(shape[2] * shape[3]) * 16;
+      return vectors(shape[0]) * static_cast<uint64_t>(shape[2] * shape[3]) * vector;
+    case WeightLayout::kWinograd2:
+      return rows * 16 * vectors(shape[1]) * 4 * sizeof(float);
+    case WeightLayout::kWinograd4:
+      return rows * 36 * vectors(shape[1]) * 4 * sizeof(float);
   }
   return 0;
 }
@@ -29,7 +35,8 @@ Binding Emitter::weight(ValueId value, WeightLayout layout) {
   const auto [at, is_new] =
       weight_index_.emplace(std::pair(value, layout), static_cast<uint32_t>(weights_.size()));
   if (is_new) {
-    weights_.push_back({value, layout, packed_bytes(graph_.value(value).shape, layout)});
+    weights_.push_back(
+        {value, layout, packed_bytes(graph_.value(value).shape, layout, precision_)});
   }
   return {BindingKind::kWeight, at->second, 0, weights_[at->second].bytes};
 }
@@ -39,6 +46,11 @@ Binding Emitter::unused(ValueId weight_value) {
     if (key.first == weight_value) return {BindingKind::kWeight, index, 0, 16};
   }
   return weight(weight_value, WeightLayout::kVector);
+}
+
+Binding Emitter::workspace(uint64_t bytes) {
+  workspaces_.push_back(bytes);
+  return {BindingKind::kWorkspace, static_cast<uint32_t>(workspaces_.size() - 1), 0, bytes};
 }
 
 Binding Emitter::host_input(uint32_t index) const {
@@ -68,7 +80,7 @@ Dispatch& Emitter::dispatch(NodeId node, ShaderId shader, const PushConstants& p
   const uint64_t columns = (workgroups + rows - 1) / rows;
   Dispatch& made = dispatches_.emplace_back();
   made.node = node;
-  made.shader = shader;
+  made.shader = precision_ == Precision::kFp16 ? with_f16_storage(shader) : shader;
   made.constants = {workgroup_size};
   made.push = push;
   made.bindings = std::move(bindings);

@@ -13,9 +13,15 @@ namespace caldera {
 
 class Emitter {
  public:
-  Emitter(const Capabilities& capabilities, const Graph& graph, std::vector<Dispatch>& dispatches,
-          std::vector<PackedWeight>& weights)
-      : capabilities_(capabilities), graph_(graph), dispatches_(dispatches), weights_(weights) {}
+  Emitter(const Capabilities& capabilities, const Graph& graph, Precision precision,
+          std::vector<Dispatch>& dispatches, std::vector<PackedWeight>& weights,
+          std::vector<uint64_t>& workspaces)
+      : capabilities_(capabilities),
+        graph_(graph),
+        precision_(precision),
+        dispatches_(dispatches),
+        weights_(weights),
+        workspaces_(workspaces) {}
 
   void set_images(int64_t first, int64_t count) { first_ = first, images_ = count; }
 
@@ -23,7 +29,10 @@ class Emitter {
   const Graph& graph() const { return graph_; }
   // How many images this emitter stands for: the batch extent of all shapes to use.
   uint32_t images() const { return static_cast<uint32_t>(images_); }
-  ImageShape shape(ValueId value) const { return ImageShape(graph_.value(value).shape); }
+  Precision precision() const { return precision_; }
+  ImageShape shape(ValueId value) const {
+    return ImageShape(graph_.value(value).shape, precision_);
+  }
 
   // These images of an activation.
   Binding activation(ValueId value) const;
@@ -32,12 +41,15 @@ class Emitter {
   // What to bind where a shader asks for a bias or residual that is not there, and reads none.
   // Precondition: the node has a weight.
   Binding unused(ValueId weight);
+  // Fresh memory that lives from the first dispatch that binds it to the last.
+  Binding workspace(uint64_t bytes);
   Binding host_input(uint32_t index) const;
   Binding host_output(uint32_t index) const;
 
   // A workgroup size that suits a kernel which has no wish of its own.
   uint32_t workgroup_size() const;
-  // Appends a dispatch of `invocations`, in workgroups of `workgroup_size` (its constant 0).
+  // Appends a dispatch of `invocations`, in workgroups of `workgroup_size` (its constant 0), of the
+  // shader for this precision.
   Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,
                      std::vector<Binding> bindings, uint64_t invocations, uint32_t workgroup_size);
   Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,
@@ -48,15 +60,17 @@ class Emitter {
  private:
   const Capabilities& capabilities_;
   const Graph& graph_;
+  Precision precision_;
   std::vector<Dispatch>& dispatches_;
   std::vector<PackedWeight>& weights_;
+  std::vector<uint64_t>& workspaces_;
   std::map<std::pair<ValueId, WeightLayout>, uint32_t> weight_index_;
   int64_t first_ = 0;
   int64_t images_ = 0;
 };
 
 // Bytes of a parameter in a layout.
-uint64_t packed_bytes(const Shape& shape, WeightLayout layout);
+uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precision);
 
 // The id of a node that stands in `graph`.
 inline NodeId id_of(const Graph& graph, const Node& node) {

@@ -1,5 +1,5 @@
 // Kernel variants: the ways to run an operator. Each operator has a list, best guess first; the
-// last fits everything. What is chosen is measured elsewhere; here stands what is possible.
+// last fits everything. Measuring them is graph/tuner.h's; here stands what is possible.
 #pragma once
 
 #include <span>
@@ -12,19 +12,34 @@ namespace caldera {
 
 class Emitter;
 
+// What a choice of kernel depends on.
+struct KernelContext {
+  const Capabilities& capabilities;
+  const Graph& graph;
+  const Node& node;
+  Precision precision = Precision::kFp32;
+
+  ImageShape shape(ValueId value) const { return ImageShape(graph.value(value).shape, precision); }
+};
+
 struct KernelVariant {
   std::string_view name;  // "<operator>_<variant>"
   // Whether this device and this problem fit. Null: always.
-  bool (*supported)(const Capabilities& capabilities, const Graph& graph, const Node& node);
+  bool (*supported)(const KernelContext& context);
   // Appends the dispatches for the emitter's images. Null: the output is the input's memory under
   // another shape, and nothing runs.
   void (*emit)(Emitter& emitter, const Node& node);
   // Its first input is bound as a texel buffer, which may span less than a storage buffer.
   bool texel_input = false;
+  // What it is guessed to take, in seconds of a device like this one; guesses are compared with
+  // each other alone. Null: variants are tried in the list's order.
+  double (*cost)(const KernelContext& context) = nullptr;
+  // Bytes that the largest of its workspaces takes an image. Null: it has none.
+  uint64_t (*workspace_image_bytes)(const KernelContext& context) = nullptr;
 };
 
-// Bytes that a texel buffer of vectors of four floats may span.
-uint64_t texel_buffer_bytes(const Capabilities& capabilities);
+// Bytes that a texel buffer of vectors of four elements may span.
+uint64_t texel_buffer_bytes(const Capabilities& capabilities, Precision precision);
 
 std::span<const KernelVariant> kernel_variants(OpKind kind);
 

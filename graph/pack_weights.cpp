@@ -1,49 +1,134 @@
-// Layout changes of parameters, on the host, once: kernels then load whole vectors.
+// Layout changes of parameters, on the host, once, straight into the memory that is uploaded:
+// kernels then load whole vectors.
 #include "graph/pack_weights.h"
 
 #include <algorithm>
+#include <array>
+
+#include "graph/half.h"
 
 namespace caldera {
 
 namespace {
 
+// A parameter with its channels' factors.
+struct Scaled {
+  std::span<const float> values;
+  const Shape& shape;
+  std::span<const double> scales;
+
+  size_t extent(size_t dimension) const {
+    return dimension < shape.size() ? static_cast<size_t>(shape[dimension]) : 1;
+  }
+  size_t taps() const { return extent(2) * extent(3); }
+  double scale(size_t channel) const { return scales.empty() ? 1.0 : scales[channel]; }
+  // In double and rounded once, where there is a factor.
+  float at(size_t channel, size_t index) const {
+    return scales.empty() ? values[index] : static_cast<float>(values[index] * scales[channel]);
+  }
+};
+
+void store(float value, float& to) {
+  to = value;
+}
+void store(float value, uint16_t& to) {
+  to = float_to_half(value);
+}
+
 // [O, I, KH, KW] or [O, I] -> [O4 * 4][taps][I4 * 4]
-void pack_ohwi(std::span<const float> values, const Shape& shape, std::span<float> packed) {
-  const auto inputs = static_cast<size_t>(shape[1]);
-  const size_t taps = shape.size() == 4 ? static_cast<size_t>(shape[2] * shape[3]) : 1;
-  const size_t row = size_t{vectors(shape[1])} * 4;
-  for (size_t o = 0; o < static_cast<size_t>(shape[0]); ++o) {
+template <typename Element>
+void pack_ohwi(const Scaled& weight, std::span<Element> packed) {
+  const size_t inputs = weight.extent(1);
+  const size_t taps = weight.taps();
+  const size_t row = size_t{vectors(weight.shape[1])} * 4;
+  for (size_t o = 0; o < weight.extent(0); ++o) {
     for (size_t tap = 0; tap < taps; ++tap) {
-      const float* from = values.data() + o * inputs * taps + tap;
-      float* to = packed.data() + (o * taps + tap) * row;
-      for (size_t i = 0; i < inputs; ++i) to[i] = from[i * taps];
+      const size_t from = o * inputs * taps + tap;
+      Element* to = packed.data() + (o * taps + tap) * row;
+      for (size_t i = 0; i < inputs; ++i) store(weight.at(o, from + i * taps), to[i]);
     }
   }
 }
 
 // [C, 1, KH, KW] -> [taps][C4 * 4]
-void pack_taps_first(std::span<const float> values, const Shape& shape, std::span<float> packed) {
-  const auto taps = static_cast<size_t>(shape[2] * shape[3]);
-  const size_t row = size_t{vectors(shape[0])} * 4;
-  for (size_t c = 0; c < static_cast<size_t>(shape[0]); ++c) {
-    for (size_t tap = 0; tap < taps; ++tap) packed[tap * row + c] = values[c * taps + tap];
+template <typename Element>
+void pack_taps_first(const Scaled& weight, std::span<Element> packed) {
+  const size_t taps = weight.taps();
+  const size_t row = size_t{vectors(weight.shape[0])} * 4;
+  for (size_t c = 0; c < weight.extent(0); ++c) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      store(weight.at(c, c * taps + tap), packed[tap * row + c]);
+    }
   }
+}
+
+// The filter transform G of F(m x m, 3 x 3) (Lavin and Gray, "Fast Algorithms for Convolutional
+// Neural Networks", arXiv 1509.09308): U = G g G^T, for points 0, 1, -1 and, of m = 4, 2, -2, with
+// infinity.
+constexpr std::array<std::array<double, 3>, 4> kG2 = {
+    {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}};
+constexpr std::array<std::array<double, 3>, 6> kG4 = {{{1.0 / 4, 0, 0},
+                                                       {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                                       {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                                       {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                                       {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                                       {0, 0, 1}}};
+
+// [O, I, 3, 3] -> [Size * Size][O4 * 4][I4 * 4]
+template <size_t Size>
+void pack_winograd(const Scaled& weight, const std::array<std::array<double, 3>, Size>& g,
+                   std::span<float> packed) {
+  const size_t inputs = weight.extent(1);
+  const size_t row = size_t{vectors(weight.shape[1])} * 4;
+  const size_t plane = size_t{vectors(weight.shape[0])} * 4 * row;
+  for (size_t o = 0; o < weight.extent(0); ++o) {
+    for (size_t i = 0; i < inputs; ++i) {
+      const float* filter = weight.values.data() + (o * inputs + i) * 9;
+      double left[Size][3];
+      for (size_t r = 0; r < Size; ++r) {
+        for (size_t c = 0; c < 3; ++c) {
+          left[r][c] = g[r][0] * filter[c] + g[r][1] * filter[3 + c] + g[r][2] * filter[6 + c];
+        }
+      }
+      float* to = packed.data() + o * row + i;
+      for (size_t r = 0; r < Size; ++r) {
+        for (size_t c = 0; c < Size; ++c, to += plane) {
+          const double u = left[r][0] * g[c][0] + left[r][1] * g[c][1] + left[r][2] * g[c][2];
+          *to = static_cast<float>(u * weight.scale(o));
+        }
+      }
+    }
+  }
+}
+
+template <typename Element>
+std::span<Element> as(std::span<std::byte> bytes) {
+  return {reinterpret_cast<Element*>(bytes.data()), bytes.size() / sizeof(Element)};
 }
 
 }  // namespace
 
-void pack_weight(std::span<const float> values, const Shape& shape, WeightLayout layout,
-                 std::span<float> packed) {
-  std::fill(packed.begin(), packed.end(), 0.0f);
+void pack_weight(std::span<const float> values, const Shape& shape, std::span<const double> scales,
+                 WeightLayout layout, Precision precision, std::span<std::byte> packed) {
+  const Scaled weight{values, shape, scales};
+  const bool halves = precision == Precision::kFp16;
+  std::fill(packed.begin(), packed.end(), std::byte{0});
   switch (layout) {
     case WeightLayout::kVector:
-      std::copy(values.begin(), values.end(), packed.begin());
+      for (size_t c = 0; c < values.size(); ++c) as<float>(packed)[c] = weight.at(c, c);
       break;
     case WeightLayout::kOhwi:
-      pack_ohwi(values, shape, packed);
+      halves ? pack_ohwi(weight, as<uint16_t>(packed)) : pack_ohwi(weight, as<float>(packed));
       break;
     case WeightLayout::kTapsFirst:
-      pack_taps_first(values, shape, packed);
+      halves ? pack_taps_first(weight, as<uint16_t>(packed))
+             : pack_taps_first(weight, as<float>(packed));
+      break;
+    case WeightLayout::kWinograd2:
+      pack_winograd(weight, kG2, as<float>(packed));
+      break;
+    case WeightLayout::kWinograd4:
+      pack_winograd(weight, kG4, as<float>(packed));
       break;
   }
 }

@@ -7,8 +7,9 @@
 
 namespace caldera {
 
-// `packed` holds packed_bytes(shape, layout) / 4 floats; all are written.
-void pack_weight(std::span<const float> values, const Shape& shape, WeightLayout layout,
-                 std::span<float> packed);
+// `scales`: a factor for each output channel (the first dimension); empty: none. `packed` holds
+// packed_bytes(shape, layout, precision) bytes; all are written.
+void pack_weight(std::span<const float> values, const Shape& shape, std::span<const double> scales,
+                 WeightLayout layout, Precision precision, std::span<std::byte> packed);
 
 }  // namespace caldera

@@ -20,7 +20,8 @@ namespace {
 // One operand of a node as slicing sees it.
 struct Operand {
   uint64_t image_bytes = 0;
-  uint64_t most = 0;  // Bytes that its binding may span.
+  uint64_t most = 0;       // Bytes that its binding may span.
+  bool workspace = false;  // Made anew for each run of images, so it starts where it likes.
 };
 
 class Planner {
@@ -31,7 +32,8 @@ class Planner {
         device_name_(device_name),
         options_(options),
         plan_(plan),
-        emitter_(capabilities, plan.graph, plan.dispatches, plan.weights) {}
+        emitter_(capabilities, plan.graph, plan.precision, plan.dispatches, plan.weights,
+                 plan.workspaces) {}
 
   Status run() {
     plan_.storage.resize(plan_.graph.values.size());
@@ -46,14 +48,19 @@ class Planner {
   }
 
  private:
-  // The supported variants: those asked for by name first.
+  KernelContext context(const Node& node) const {
+    return {capabilities_, plan_.graph, node, plan_.precision};
+  }
+
+  // The supported variants: those asked for by name first, then by what they are guessed to cost.
   std::vector<const KernelVariant*> candidates(const Node& node) const {
     std::vector<const KernelVariant*> list;
     for (const KernelVariant& variant : kernel_variants(node.kind())) {
-      if (!variant.supported || variant.supported(capabilities_, plan_.graph, node)) {
-        list.push_back(&variant);
-      }
+      if (!variant.supported || variant.supported(context(node))) list.push_back(&variant);
     }
+    std::stable_sort(list.begin(), list.end(), [&](const auto* a, const auto* b) {
+      return a->cost && b->cost && a->cost(context(node)) < b->cost(context(node));
+    });
     std::stable_partition(list.begin(), list.end(), [&](const KernelVariant* variant) {
       return std::find(options_.kernels.begin(), options_.kernels.end(), variant->name) !=
              options_.kernels.end();
@@ -63,20 +70,15 @@ class Planner {
 
   // How many images one run of dispatches may stand for: the whole batch where it fits, else as
   // many as let every run start where a binding may start; 0 where that is none.
-  int64_t images_a_run(const std::vector<Operand>& operands, int64_t batch,
-                       int64_t image_work) const {
+  int64_t images_a_run(const std::vector<Operand>& operands, int64_t batch) const {
     int64_t held = INT64_MAX;  // Images that every binding spans.
     int64_t multiple = 1;      // Images after which every binding may start again.
     for (const Operand& operand : operands) {
       held = std::min(held, static_cast<int64_t>(operand.most / operand.image_bytes));
+      if (operand.workspace) continue;
       multiple = std::max(
           multiple, static_cast<int64_t>(alignment() / std::gcd(alignment(), operand.image_bytes)));
     }
-    const int64_t submittable = options_.submit_work / std::max<int64_t>(1, image_work);
-    if (held >= batch && submittable >= batch) return batch;
-    const int64_t run = std::min(held, submittable) / multiple * multiple;
-    if (run > 0) return run;
-    // Too much work for a submit, however the batch is cut: cut_by_rows() sees to it.
     return held >= batch ? batch : held / multiple * multiple;
   }
 
@@ -87,29 +89,15 @@ class Planner {
       const size_t before = plan_.dispatches.size();
       emitter_.set_images(first, count);
       emit();
-      const size_t made = plan_.dispatches.size() - before;
-      for (size_t i = before; i < plan_.dispatches.size(); ++i) {
-        plan_.dispatches[i].multiply_adds = image_work / static_cast<int64_t>(made) * count;
-        cut_by_rows(plan_.dispatches[i]);
+      // Of several dispatches one or more may have claimed the node's work; else they share it.
+      const auto made = std::span(plan_.dispatches).subspan(before);
+      const bool claimed = std::any_of(made.begin(), made.end(),
+                                       [](const Dispatch& d) { return d.multiply_adds > 0; });
+      if (claimed) continue;
+      for (Dispatch& dispatch : made) {
+        dispatch.multiply_adds = image_work / static_cast<int64_t>(made.size()) * count;
       }
     }
-  }
-
-  // A dispatch of more work than a submit may hold is recorded in parts, each some rows of its
-  // workgroups, which are folded until there are rows enough.
-  void cut_by_rows(Dispatch& dispatch) const {
-    const int64_t budget = std::max<int64_t>(1, options_.submit_work);
-    if (dispatch.multiply_adds <= budget) return;
-    const int64_t wanted = (dispatch.multiply_adds - 1) / budget + 1;
-    auto& [columns, rows, depth] = dispatch.workgroups;
-    const int64_t total = int64_t{columns} * rows;
-    const int64_t parts =
-        std::min({wanted, total, int64_t{capabilities_.max_workgroup_count[1] / 2}});
-    if (parts > rows) {
-      columns = static_cast<uint32_t>(total / parts);
-      rows = static_cast<uint32_t>((total + columns - 1) / columns);
-    }
-    dispatch.parts = static_cast<uint32_t>(std::min<int64_t>(parts, rows));
   }
 
   // Either not one image fits, or fewer than a cut of the batch must hold to end where a binding
@@ -144,7 +132,7 @@ class Planner {
     const uint64_t most = capabilities_.max_storage_buffer_range;
     const std::vector<Operand> operands{{shape.image_bytes(), most},
                                         {shape.dense_image_bytes(), most}};
-    const int64_t run = images_a_run(operands, shape.n, 0);
+    const int64_t run = images_a_run(operands, shape.n);
     if (run == 0) return too_large(plan_.graph.value(value).name, operands);
     emit_runs(shape.n, run, 0, [&] { emit(shape, layout_params(shape)); });
     return {};
@@ -184,7 +172,12 @@ class Planner {
       if (role != ValueRole::kActivation && role != ValueRole::kInput) continue;
       const bool texels = kernel.texel_input && i == 0;
       list.push_back({emitter_.shape(node.inputs[i]).image_bytes(),
-                      texels ? texel_buffer_bytes(capabilities_) : most});
+                      texels ? texel_buffer_bytes(capabilities_, plan_.precision) : most});
+    }
+    if (kernel.workspace_image_bytes) {
+      const uint64_t held =
+          kernel.texel_input ? texel_buffer_bytes(capabilities_, Precision::kFp32) : most;
+      list.push_back({kernel.workspace_image_bytes(context(node)), held, true});
     }
     return list;
   }
@@ -201,7 +194,7 @@ class Planner {
         return {};
       }
       refused = operands(node, *kernel);
-      const int64_t run = images_a_run(refused, batch, image_work);
+      const int64_t run = images_a_run(refused, batch);
       if (run == 0) continue;
       emit_runs(batch, run, image_work, [&] { kernel->emit(emitter_, node); });
       plan_.kernels.push_back(kernel);
@@ -238,19 +231,29 @@ class Planner {
 
   // Lifetimes are counted in dispatches, the order in which memory is really touched.
   void place_activations() {
-    std::vector<Lifetime> lifetimes(plan_.graph.values.size());
+    const size_t values = plan_.graph.values.size();
+    std::vector<Lifetime> lifetimes(values + plan_.workspaces.size());
     for (size_t step = 0; step < plan_.dispatches.size(); ++step) {
       for (const Binding& binding : plan_.dispatches[step].bindings) {
-        if (binding.kind != BindingKind::kActivation) continue;
-        const ValueId owner = plan_.storage[binding.index];
-        Lifetime& lifetime = lifetimes[static_cast<uint32_t>(owner)];
-        lifetime.bytes = emitter_.shape(owner).bytes();
+        size_t index = values + binding.index;
+        uint64_t bytes = 0;
+        if (binding.kind == BindingKind::kActivation) {
+          const ValueId owner = plan_.storage[binding.index];
+          index = static_cast<uint32_t>(owner);
+          bytes = emitter_.shape(owner).bytes();
+        } else if (binding.kind == BindingKind::kWorkspace) {
+          bytes = plan_.workspaces[binding.index];
+        } else {
+          continue;
+        }
+        Lifetime& lifetime = lifetimes[index];
+        lifetime.bytes = bytes;
         lifetime.first = std::min(lifetime.first, static_cast<int64_t>(step));
         lifetime.last = std::max(lifetime.last, static_cast<int64_t>(step));
       }
     }
     if (options_.keep_activations) {
-      for (Lifetime& lifetime : lifetimes) {
+      for (Lifetime& lifetime : std::span(lifetimes).first(values)) {
         if (lifetime.used()) lifetime.last = static_cast<int64_t>(plan_.dispatches.size());
       }
     }
@@ -280,11 +283,12 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
                        Weights weights, const SessionOptions& options) {
   CALDERA_TRY(check_kernel_names(options.kernels));
   CALDERA_TRY(validate(graph, weights));
+  Plan plan;
+  plan.precision = capabilities.fp16 ? options.precision : Precision::kFp32;
   if (options.fuse) {
-    fold_batch_norm(graph, weights);
+    fold_batch_norm(graph, weights, plan.scales);
     fuse_epilogues(graph);
   }
-  Plan plan;
   plan.graph = std::move(graph);
   plan.parameters = std::move(weights);
   CALDERA_TRY(Planner(capabilities, device_name, options, plan).run());

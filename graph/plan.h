@@ -12,6 +12,7 @@
 #include "graph/dispatch.h"
 #include "graph/kernel.h"
 #include "graph/memory_planner.h"
+#include "graph/passes/passes.h"
 #include "runtime/capabilities.h"
 
 namespace caldera {
@@ -19,13 +20,17 @@ namespace caldera {
 struct Plan {
   Graph graph;  // After the passes.
   Weights parameters;
+  ChannelScales scales;  // Of the parameters.
+  Precision precision = Precision::kFp32;
   std::vector<const KernelVariant*> kernels;  // By node.
   std::vector<Dispatch> dispatches;
   std::vector<PackedWeight> weights;
   uint64_t weights_bytes = 0;
+  std::vector<uint64_t> workspaces;  // Bytes of each.
 
   std::vector<ValueId> storage;  // By value: the value whose memory it has (its own, mostly).
-  MemoryPlan memory;             // By value; used for values that are their own storage.
+  // By value, then by workspace; used for values that are their own storage.
+  MemoryPlan memory;
   std::vector<uint64_t> input_offsets;   // In the input staging buffer, by Graph::inputs.
   std::vector<uint64_t> output_offsets;  // In the output staging buffer, by Graph::outputs.
   uint64_t input_bytes = 0;
@@ -33,6 +38,9 @@ struct Plan {
 
   uint64_t arena_offset(ValueId value) const {
     return memory.offsets[static_cast<uint32_t>(storage[static_cast<uint32_t>(value)])];
+  }
+  uint64_t workspace_offset(uint32_t workspace) const {
+    return memory.offsets[graph.values.size() + workspace];
   }
 };
 

@@ -2,14 +2,18 @@
 #include "caldera/session.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <future>
 #include <set>
 
 #include <fmt/format.h>
 
 #include "graph/emitter.h"
+#include "graph/half.h"
 #include "graph/pack_weights.h"
 #include "graph/session_impl.h"
+#include "graph/submits.h"
 #include "graph/test_hooks.h"
 #include "runtime/upload.h"
 #include "shaders/data_movement/data_movement_params.h"
@@ -29,12 +33,32 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
   for (const PackedWeight& weight : plan.weights) {
     const Value& value = plan.graph.value(weight.value);
     const Tensor& tensor = plan.parameters.find(value.name)->second;
-    items.push_back({weight.offset, weight.bytes, [&](std::span<std::byte> to) {
-                       pack_weight(tensor.floats(), value.shape, weight.layout,
-                                   {reinterpret_cast<float*>(to.data()), to.size() / 4});
+    const auto found = plan.scales.find(value.name);
+    const auto scales =
+        found == plan.scales.end() ? std::span<const double>() : std::span(found->second);
+    items.push_back({weight.offset, weight.bytes, [&, scales](std::span<std::byte> to) {
+                       pack_weight(tensor.floats(), value.shape, scales, weight.layout,
+                                   plan.precision, to);
                      }});
   }
   return upload(device, program.weights, items);
+}
+
+PipelineKey pipeline_key(const Dispatch& dispatch, bool partial) {
+  return {dispatch.shader, dispatch.constants, dispatch.required_subgroup_size, partial};
+}
+
+// Pipelines are compiled while the weights go up.
+Status load(const std::shared_ptr<DeviceImpl>& device, Program& program) {
+  std::vector<PipelineKey> keys;
+  for (const Dispatch& dispatch : program.plan.dispatches) {
+    keys.push_back(pipeline_key(dispatch, /*partial=*/false));
+  }
+  auto pipelines =
+      std::async(std::launch::async, [&] { return device->pipelines().get_all(keys); });
+  const Status uploaded = upload_weights(device, program);
+  CALDERA_TRY_ASSIGN(program.pipelines, pipelines.get());
+  return uploaded;
 }
 
 // Before anything is allocated: says what batch would fit. Host-visible staging is not counted,
@@ -80,14 +104,7 @@ Result<Session> SessionAccess::create(const Device& device, const Capabilities& 
                        make_plan(capabilities, device.info().name, graph, weights, options));
     CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
     auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
-    for (const Dispatch& dispatch : program->plan.dispatches) {
-      CALDERA_TRY_ASSIGN(const Pipeline* pipeline,
-                         impl->pipelines().get({dispatch.shader, dispatch.constants,
-                                                dispatch.required_subgroup_size,
-                                                /*partial=*/dispatch.parts > 1}));
-      program->pipelines.push_back(pipeline);
-    }
-    CALDERA_TRY(upload_weights(impl, *program));
+    CALDERA_TRY(load(impl, *program));
     CALDERA_TRY_ASSIGN(auto session, SessionImpl::create(std::move(program)));
     return Session(std::move(session));
   });
@@ -100,112 +117,197 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const P
   CALDERA_TRY_ASSIGN(session->arena_,
                      Buffer::create(device, std::max(plan.memory.bytes, kSmallestBuffer),
                                     MemoryKind::kDevice, "the activations"));
-  CALDERA_TRY_ASSIGN(session->input_,
-                     Buffer::create(device, std::max(plan.input_bytes, kSmallestBuffer),
-                                    MemoryKind::kUpload, "the inputs"));
-  CALDERA_TRY_ASSIGN(session->output_,
-                     Buffer::create(device, std::max(plan.output_bytes, kSmallestBuffer),
-                                    MemoryKind::kReadback, "the outputs"));
+  session->frames_.resize(static_cast<size_t>(std::max(1, program->options.frames_in_flight)));
   session->program_ = std::move(program);
-  CALDERA_TRY(session->record());
+  for (Frame& frame : session->frames_) {
+    CALDERA_TRY_ASSIGN(frame.input,
+                       Buffer::create(device, std::max(plan.input_bytes, kSmallestBuffer),
+                                      MemoryKind::kUpload, "the inputs"));
+    CALDERA_TRY_ASSIGN(frame.output,
+                       Buffer::create(device, std::max(plan.output_bytes, kSmallestBuffer),
+                                      MemoryKind::kReadback, "the outputs"));
+    CALDERA_TRY(session->record(frame));
+  }
   return session;
 }
 
-BufferRange SessionImpl::resolve(const Binding& binding) const {
+// The device is done with a frame before its memory goes.
+SessionImpl::~SessionImpl() {
+  for (Frame& frame : frames_) {
+    if (frame.under_way) (void)frame.commands.wait();
+  }
+}
+
+BufferRange SessionImpl::resolve(const Binding& binding, const Frame& frame) const {
   const Plan& plan = program_->plan;
   switch (binding.kind) {
     case BindingKind::kActivation:
       return {&arena_, plan.arena_offset(static_cast<ValueId>(binding.index)) + binding.offset,
               binding.size};
+    case BindingKind::kWorkspace:
+      return {&arena_, plan.workspace_offset(binding.index) + binding.offset, binding.size};
     case BindingKind::kWeight:
       return {&program_->weights, plan.weights[binding.index].offset + binding.offset,
               binding.size};
     case BindingKind::kInput:
-      return {&input_, plan.input_offsets[binding.index] + binding.offset, binding.size};
+      return {&frame.input, plan.input_offsets[binding.index] + binding.offset, binding.size};
     case BindingKind::kOutput:
       break;
   }
-  return {&output_, plan.output_offsets[binding.index] + binding.offset, binding.size};
+  return {&frame.output, plan.output_offsets[binding.index] + binding.offset, binding.size};
 }
 
-Status SessionImpl::record() {
-  CALDERA_TRY_ASSIGN(Recorder recorder,
-                     Recorder::create(program_->device.impl().shared_from_this()));
-  const Plan& plan = program_->plan;
-  const int64_t budget = program_->options.submit_work;
-  int64_t work = 0;  // Of the command buffer being recorded.
-  const bool timed = program_->options.profile;
+// With profile, a timestamp after each dispatch; else two a submit, for keep_to_budget().
+Status SessionImpl::record(Frame& frame) {
+  DeviceImpl& device = program_->device.impl();
+  const Capabilities& capabilities = device.capabilities();
+  const std::vector<Dispatch>& dispatches = program_->plan.dispatches;
+  const std::vector<Portion> portions =
+      cut_into_submits(dispatches, program_->options.submit_seconds / device.pace(),
+                       capabilities.max_workgroup_count[1]);
+  CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device.shared_from_this()));
+  const bool profiled = program_->options.profile;
+  const bool timed = profiled || capabilities.timestamp_bits > 0;
+  frame.submit_work.assign(1, 0.0);
+  const auto submits = 1 + std::count_if(portions.begin(), portions.end(),
+                                         [](const Portion& p) { return p.opens_submit; });
   if (timed) {
-    CALDERA_TRY(recorder.enable_timestamps(static_cast<uint32_t>(plan.dispatches.size()) + 1));
+    const size_t most = profiled ? dispatches.size() + 1 : 2 * static_cast<size_t>(submits);
+    CALDERA_TRY(recorder.enable_timestamps(static_cast<uint32_t>(most)));
     recorder.timestamp();
   }
   std::vector<BufferRange> ranges;
-  for (size_t i = 0; i < plan.dispatches.size(); ++i) {
-    const Dispatch& dispatch = plan.dispatches[i];
-    ranges.clear();
-    for (const Binding& binding : dispatch.bindings) ranges.push_back(resolve(binding));
-    const auto [columns, rows, depth] = dispatch.workgroups;
-    const int64_t part_work = dispatch.multiply_adds / dispatch.parts;
-    for (uint32_t part = 0; part < dispatch.parts; ++part) {
-      if (work > 0 && part_work > budget - work) {
-        CALDERA_TRY(recorder.split());
-        work = 0;
-      }
-      work += part_work;
-      const auto row = [&](uint32_t p) {
-        return static_cast<uint32_t>(uint64_t{rows} * p / dispatch.parts);
-      };
-      CALDERA_TRY(recorder.dispatch({program_->pipelines[i],
-                                     ranges,
-                                     std::span(dispatch.push.bytes).first(dispatch.push.size),
-                                     {columns, row(part + 1) - row(part), depth},
-                                     row(part)}));
+  for (size_t i = 0; i < portions.size(); ++i) {
+    const Portion& portion = portions[i];
+    const Dispatch& dispatch = dispatches[portion.dispatch];
+    if (portion.opens_submit) {
+      if (timed && !profiled) recorder.timestamp();
+      CALDERA_TRY(recorder.split());
+      if (timed && !profiled) recorder.timestamp();
+      frame.submit_work.push_back(0);
     }
-    if (timed) recorder.timestamp();
+    const Pipeline* pipeline = program_->pipelines[portion.dispatch];
+    if (portion.partial) {
+      CALDERA_TRY_ASSIGN(pipeline, device.pipelines().get(pipeline_key(dispatch, true)));
+    }
+    ranges.clear();
+    for (const Binding& binding : dispatch.bindings) ranges.push_back(resolve(binding, frame));
+    CALDERA_TRY(recorder.dispatch({pipeline, ranges,
+                                   std::span(dispatch.push.bytes).first(dispatch.push.size),
+                                   portion.workgroups, portion.first_row}));
+    const double share = static_cast<double>(portion.workgroups[1]) * portion.workgroups[0] /
+                         (static_cast<double>(dispatch.workgroups[1]) * dispatch.workgroups[0]);
+    frame.submit_work.back() += work_of(dispatch) * share;
+    const bool last = i + 1 == portions.size() || portions[i + 1].dispatch != portion.dispatch;
+    if (profiled && last) recorder.timestamp();
   }
-  CALDERA_TRY_ASSIGN(commands_, std::move(recorder).finish());
+  if (timed && !profiled) recorder.timestamp();
+  CALDERA_TRY_ASSIGN(frame.commands, std::move(recorder).finish());
+  return {};
+}
+
+Status SessionImpl::keep_to_budget(Frame& frame) {
+  if (recuts_left_ == 0 || program_->options.profile) return {};
+  CALDERA_TRY_ASSIGN(const std::vector<double> times, frame.commands.timestamps());
+  if (times.empty()) return {};
+  const double budget = program_->options.submit_seconds;
+  double longest = 0;
+  double total = 0;
+  double pace = 0;  // Of the slowest submit: layers differ in how fast their work is done.
+  for (size_t i = 0; i < frame.submit_work.size(); ++i) {
+    const double seconds = times[2 * i + 1] - times[2 * i];
+    longest = std::max(longest, seconds);
+    total += seconds;
+    if (frame.submit_work[i] > 0) pace = std::max(pace, seconds / frame.submit_work[i]);
+  }
+  constexpr double kSlack = 1.25;  // Between a measurement and the next run.
+  const bool too_long = longest > budget;
+  const bool too_many =
+      static_cast<double>(frame.submit_work.size()) > 1 + 4 * std::ceil(kSlack * total / budget);
+  if ((!too_long && !too_many) || pace == 0) return {};
+  --recuts_left_;
+  program_->device.impl().set_pace(pace * kSlack);
+  return record(frame);
+}
+
+namespace {
+
+Error misfit(const Plan& plan, std::string_view what, ValueId value, size_t got) {
+  const Value& v = plan.graph.value(value);
+  return {ErrorCode::kInvalidInput,
+          fmt::format("the {} '{}' has the shape {}, {} elements, but {} were given", what, v.name,
+                      to_string(v.shape), element_count(v.shape), got)};
+}
+
+template <typename Span>
+Status check(const Plan& plan, std::string_view what, const std::vector<ValueId>& values,
+             std::span<const Span> spans) {
+  if (spans.size() != values.size()) {
+    return Error{ErrorCode::kInvalidInput, fmt::format("the graph has {} {}s, but {} were given",
+                                                       values.size(), what, spans.size())};
+  }
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const Shape& shape = plan.graph.value(values[i]).shape;
+    if (element_count(shape) != static_cast<int64_t>(spans[i].size())) {
+      return misfit(plan, what, values[i], spans[i].size());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status SessionImpl::check_spans(std::span<const std::span<const float>> inputs) const {
+  return check(program_->plan, "input", program_->plan.graph.inputs, inputs);
+}
+
+Status SessionImpl::check_spans(std::span<const std::span<float>> outputs) const {
+  return check(program_->plan, "output", program_->plan.graph.outputs, outputs);
+}
+
+Status SessionImpl::submit(std::span<const std::span<const float>> inputs) {
+  CALDERA_TRY(check_spans(inputs));
+  Frame& frame = frames_[next_submit_];
+  if (frame.under_way) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{} runs are under way, as many as the session was made for "
+                             "(SessionOptions::frames_in_flight): wait() first",
+                             frames_.size())};
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    std::memcpy(frame.input.mapped().data() + program_->plan.input_offsets[i], inputs[i].data(),
+                inputs[i].size_bytes());
+  }
+  CALDERA_TRY(frame.commands.submit());
+  frame.under_way = true;
+  next_submit_ = (next_submit_ + 1) % frames_.size();
   return {};
 }
 
 Status SessionImpl::run(std::span<const std::span<const float>> inputs,
                         std::span<const std::span<float>> outputs) {
-  const Plan& plan = program_->plan;
-  const auto misfit = [&](const char* what, ValueId value, size_t got) {
-    const Value& v = plan.graph.value(value);
-    return Error{ErrorCode::kInvalidInput,
-                 fmt::format("the {} '{}' has the shape {}, {} elements, but {} were given", what,
-                             v.name, to_string(v.shape), element_count(v.shape), got)};
-  };
-  if (inputs.size() != plan.graph.inputs.size() || outputs.size() != plan.graph.outputs.size()) {
-    return Error{ErrorCode::kInvalidInput,
-                 fmt::format("the graph has {} inputs and {} outputs, but {} and {} were given",
-                             plan.graph.inputs.size(), plan.graph.outputs.size(), inputs.size(),
-                             outputs.size())};
+  CALDERA_TRY(check_spans(outputs));
+  if (frames_[next_wait_].under_way) {
+    return Error{ErrorCode::kInvalidInput, "runs are under way: wait() for them first"};
   }
-  const auto fits = [&](ValueId value, size_t size) {
-    return element_count(plan.graph.value(value).shape) == static_cast<int64_t>(size);
-  };
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!fits(plan.graph.inputs[i], inputs[i].size())) {
-      return misfit("input", plan.graph.inputs[i], inputs[i].size());
-    }
-  }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (!fits(plan.graph.outputs[i], outputs[i].size())) {
-      return misfit("output", plan.graph.outputs[i], outputs[i].size());
-    }
-  }
+  CALDERA_TRY(submit(inputs));
+  return wait(outputs);
+}
 
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    std::memcpy(input_.mapped().data() + plan.input_offsets[i], inputs[i].data(),
-                inputs[i].size_bytes());
+Status SessionImpl::wait(std::span<const std::span<float>> outputs) {
+  CALDERA_TRY(check_spans(outputs));
+  Frame& frame = frames_[next_wait_];
+  if (!frame.under_way) {
+    return Error{ErrorCode::kInvalidInput, "no run is under way to wait for: submit() first"};
   }
-  CALDERA_TRY(commands_.run());
+  frame.under_way = false;
+  next_wait_ = (next_wait_ + 1) % frames_.size();
+  CALDERA_TRY(frame.commands.wait());
   for (size_t i = 0; i < outputs.size(); ++i) {
-    std::memcpy(outputs[i].data(), output_.mapped().data() + plan.output_offsets[i],
+    std::memcpy(outputs[i].data(), frame.output.mapped().data() + program_->plan.output_offsets[i],
                 outputs[i].size_bytes());
   }
-  return {};
+  return keep_to_budget(frame);
 }
 
 Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
@@ -226,21 +328,27 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
                              value.name)};
   }
   const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  const ImageShape shape(value.shape);
+  const ImageShape shape(value.shape, program_->plan.precision);
   CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
                                                        "a copy of an activation"));
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
   recorder.copy(arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   CALDERA_TRY(commands.run());
-  const auto* values = reinterpret_cast<const float*>(copy.mapped().data());
-  return std::vector<float>(values, values + shape.bytes() / sizeof(float));
+  if (shape.precision == Precision::kFp32) {
+    const auto* values = reinterpret_cast<const float*>(copy.mapped().data());
+    return std::vector<float>(values, values + shape.bytes() / sizeof(float));
+  }
+  const auto* halves = reinterpret_cast<const uint16_t*>(copy.mapped().data());
+  std::vector<float> values(shape.bytes() / sizeof(uint16_t));
+  std::transform(halves, halves + values.size(), values.begin(), half_to_float);
+  return values;
 }
 
 Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
   CALDERA_TRY_ASSIGN(const std::vector<float> from, read_padded(activation));
   const Value& value = program_->plan.graph.value(activation);
-  const ImageShape shape(value.shape);
+  const ImageShape shape(value.shape, program_->plan.precision);
   const auto channels = static_cast<size_t>(shape.c);
   const auto pixels = static_cast<size_t>(shape.pixels());
   const size_t stride = size_t{shape.c4()} * 4;
@@ -260,23 +368,23 @@ Status SessionImpl::poison() {
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
   recorder.fill(arena_, kNan);
-  recorder.fill(output_, kNan);
+  for (const Frame& frame : frames_) recorder.fill(frame.output, kNan);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();
 }
 
 Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
-  CALDERA_TRY_ASSIGN(const std::vector<double> times, commands_.timestamps());
-  if (times.empty()) {
+  if (!program_->options.profile) {
     return Error{ErrorCode::kInvalidInput, "a timeline needs a session made with profile"};
   }
+  const Frame& frame = frames_[(next_wait_ + frames_.size() - 1) % frames_.size()];
+  CALDERA_TRY_ASSIGN(const std::vector<double> times, frame.commands.timestamps());
   std::vector<DispatchTime> timeline;
   const std::vector<Dispatch>& dispatches = program_->plan.dispatches;
   for (size_t i = 0; i < dispatches.size(); ++i) {
-    uint64_t bytes = 0;
-    for (const Binding& binding : dispatches[i].bindings) bytes += binding.size;
     timeline.push_back({dispatches[i].node, shader_name(dispatches[i].shader), times[i],
-                        times[i + 1] - times[i], dispatches[i].multiply_adds, bytes});
+                        times[i + 1] - times[i], dispatches[i].multiply_adds,
+                        dispatches[i].bytes()});
   }
   return timeline;
 }
@@ -286,11 +394,12 @@ SessionStats SessionImpl::stats() const {
   return {.weights_bytes = program_->weights.size(),
           .arena_bytes = program_->plan.memory.bytes,
           .arena_lower_bound = program_->plan.memory.lower_bound,
-          .staging_bytes = input_.size() + output_.size(),
-          .dispatches = commands_.dispatches(),
-          .barriers = commands_.barriers(),
+          .staging_bytes =
+              frames_.size() * (frames_.front().input.size() + frames_.front().output.size()),
+          .dispatches = frames_.front().commands.dispatches(),
+          .barriers = frames_.front().commands.barriers(),
           .pipelines = static_cast<uint32_t>(pipelines.size()),
-          .submits = commands_.submits()};
+          .submits = frames_.front().commands.submits()};
 }
 
 Result<Session> Session::create(const Device& device, const Graph& graph, const Weights& weights,
@@ -320,6 +429,14 @@ Status Session::run(std::span<const std::span<const float>> inputs,
   return impl_->run(inputs, outputs);
 }
 
+Status Session::submit(std::span<const std::span<const float>> inputs) {
+  return impl_->submit(inputs);
+}
+
+Status Session::wait(std::span<const std::span<float>> outputs) {
+  return impl_->wait(outputs);
+}
+
 Result<std::vector<float>> Session::read(ValueId activation) const {
   return detail::no_throw<Result<std::vector<float>>>(
       "reading an activation",
@@ -333,8 +450,12 @@ Result<std::vector<DispatchTime>> Session::timeline() const {
 const Graph& Session::graph() const {
   return impl_->program()->plan.graph;
 }
-const Weights& Session::weights() const {
-  return impl_->program()->plan.parameters;
+Weights Session::weights() const {
+  const Plan& plan = impl_->program()->plan;
+  return apply_scales(plan.parameters, plan.scales);
+}
+Precision Session::precision() const {
+  return impl_->program()->plan.precision;
 }
 const Device& Session::device() const {
   return impl_->program()->device;

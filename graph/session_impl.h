@@ -24,9 +24,12 @@ struct Program {
 class SessionImpl {
  public:
   static Result<std::unique_ptr<SessionImpl>> create(std::shared_ptr<const Program> program);
+  ~SessionImpl();
 
   Status run(std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs);
+  Status submit(std::span<const std::span<const float>> inputs);
+  Status wait(std::span<const std::span<float>> outputs);
   // Dense, as the graph has it.
   Result<std::vector<float>> read(ValueId activation) const;
   // As it lies in the arena: NHWC, channels padded to vectors of four.
@@ -39,14 +42,29 @@ class SessionImpl {
   const std::shared_ptr<const Program>& program() const { return program_; }
 
  private:
-  Status record();
-  BufferRange resolve(const Binding& binding) const;
+  // What each run under way has of its own. Runs follow one another on the device, so that they
+  // share the arena.
+  struct Frame {
+    Buffer input;
+    Buffer output;
+    std::vector<double> submit_work;  // By submit: what it was estimated to hold.
+    CommandList commands;             // Last: it refers to the buffers.
+    bool under_way = false;
+  };
+
+  Status record(Frame& frame);
+  Status check_spans(std::span<const std::span<const float>> inputs) const;
+  Status check_spans(std::span<const std::span<float>> outputs) const;
+  // Cuts anew where the frame's submits took longer than they may, or far less.
+  Status keep_to_budget(Frame& frame);
+  BufferRange resolve(const Binding& binding, const Frame& frame) const;
 
   std::shared_ptr<const Program> program_;
   Buffer arena_;
-  Buffer input_;
-  Buffer output_;
-  CommandList commands_;  // Last: it refers to the buffers.
+  std::vector<Frame> frames_;
+  size_t next_submit_ = 0;  // Into frames_.
+  size_t next_wait_ = 0;
+  int recuts_left_ = 4;  // Then a device of varying pace stays as it is.
 };
 
 }  // namespace caldera

@@ -6,6 +6,8 @@
 #include <functional>
 #include <numeric>
 
+#include "graph/half.h"
+
 namespace caldera {
 
 size_t dtype_size(DType dtype) {
@@ -92,23 +94,6 @@ std::span<const float> Tensor::floats() const {
 }
 
 namespace {
-
-float half_to_float(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-  uint32_t exponent = (half >> 10) & 0x1fu;
-  uint32_t mantissa = half & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent == 0) {
-    if (mantissa == 0) return std::bit_cast<float>(sign);
-    exponent = 1;  // Subnormal: shift the leading one into place.
-    while (!(mantissa & 0x400u)) {
-      mantissa <<= 1;
-      --exponent;
-    }
-    mantissa &= 0x3ffu;
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-}
 
 template <typename T, typename Convert>
 std::vector<float> convert(std::span<const std::byte> bytes, size_t count, Convert to_float) {

@@ -7,12 +7,29 @@
 
 namespace caldera {
 
+namespace {
+
+// Of the slowest of a type that may be met, in units of about a multiply-add.
+double first_pace(DeviceType type) {
+  switch (type) {
+    case DeviceType::kDiscrete:
+      return 1e-12;
+    case DeviceType::kCpu:
+      return 2e-10;
+    default:
+      return 5e-12;
+  }
+}
+
+}  // namespace
+
 Result<std::shared_ptr<DeviceImpl>> DeviceImpl::open(const DeviceOptions& options) {
   std::shared_ptr<DeviceImpl> device(new DeviceImpl);
   CALDERA_TRY_ASSIGN(device->instance_, Instance::create(options.validation, options.on_message));
   CALDERA_TRY_ASSIGN(const auto devices, list_physical_devices(*device->instance_));
   CALDERA_TRY_ASSIGN(device->physical_, select_physical_device(devices, options.device));
   CALDERA_TRY(device->create_device());
+  device->pace_ = first_pace(device->info().type);
   device->pipelines_ = std::make_unique<PipelineCache>(device->handle_, device->table_,
                                                        device->physical_, options.cache_dir);
   return device;

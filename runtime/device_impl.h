@@ -37,6 +37,11 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   // Waits for the fence and resets it.
   Status wait(VkFence fence);
 
+  // Seconds that a unit of work takes (what a unit is, is the caller's affair): a guess by the type
+  // of the device until one was measured.
+  double pace() const { return pace_; }
+  void set_pace(double seconds) { pace_ = seconds; }
+
   void count_allocation(int64_t bytes);
   uint64_t allocation_count() const { return allocation_count_; }
   uint64_t allocated_bytes() const { return allocated_bytes_; }
@@ -53,6 +58,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   VolkDeviceTable table_{};
   std::mutex queue_mutex_;
   std::atomic<bool> lost_ = false;  // Sticky: a lost device never comes back.
+  std::atomic<double> pace_ = 0;
   std::atomic<uint64_t> allocation_count_ = 0;
   std::atomic<uint64_t> allocated_bytes_ = 0;
   std::unique_ptr<PipelineCache> pipelines_;

@@ -50,9 +50,17 @@ void CommandList::swap(CommandList& other) noexcept {
   std::swap(barriers_, other.barriers_);
 }
 
-Status CommandList::run() {
-  CALDERA_TRY(device_->submit(commands_, fence_));
+Status CommandList::submit() {
+  return device_->submit(commands_, fence_);
+}
+
+Status CommandList::wait() {
   return device_->wait(fence_);
+}
+
+Status CommandList::run() {
+  CALDERA_TRY(submit());
+  return wait();
 }
 
 Result<std::vector<double>> CommandList::timestamps() const {
@@ -126,10 +134,10 @@ void Recorder::order(std::span<const Access> accesses) {
   hazards_.add(accesses);
 }
 
-Result<VkBufferView> Recorder::make_view(const BufferRange& range) {
+Result<VkBufferView> Recorder::make_view(const BufferRange& range, VkFormat format) {
   const VkBufferViewCreateInfo info{.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
                                     .buffer = range.buffer->handle(),
-                                    .format = VK_FORMAT_R32G32B32A32_SFLOAT,
+                                    .format = format,
                                     .offset = range.offset,
                                     .range = range.size};
   VkBufferView view = VK_NULL_HANDLE;
@@ -173,9 +181,11 @@ Result<VkDescriptorSet> Recorder::make_set(const DispatchCommand& command) {
   std::array<VkWriteDescriptorSet, kMaxBindings> writes{};
   for (uint32_t i = 0; i < reflected.size(); ++i) {
     const BufferRange& range = command.bindings[i];
-    const bool is_view = reflected[i].type == BindingType::kStorageTexelBuffer;
+    const bool is_view = reflected[i].type != BindingType::kStorageBuffer;
     if (is_view) {
-      CALDERA_TRY_ASSIGN(views[i], make_view(range));
+      CALDERA_TRY_ASSIGN(views[i], make_view(range, reflected[i].type == BindingType::kTexelsF32
+                                                        ? VK_FORMAT_R32G32B32A32_SFLOAT
+                                                        : VK_FORMAT_R16G16B16A16_SFLOAT));
     } else {
       buffers[i] = {range.buffer->handle(), range.offset, range.size};
     }

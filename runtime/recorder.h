@@ -42,6 +42,9 @@ class CommandList {
 
   // Submits and waits for the end.
   Status run();
+  // The same in two steps. Between them, nothing else may be done with the list.
+  Status submit();
+  Status wait();
 
   // Seconds from the first timestamp() to each of them, by the last run. Empty where none was
   // recorded.
@@ -88,7 +91,7 @@ class Recorder {
   Recorder() = default;
   Status begin_commands();
   Result<VkDescriptorSet> make_set(const DispatchCommand& command);
-  Result<VkBufferView> make_view(const BufferRange& range);
+  Result<VkBufferView> make_view(const BufferRange& range, VkFormat format);
   void order(std::span<const Access> accesses);
 
   CommandList list_;

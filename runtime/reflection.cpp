@@ -41,6 +41,11 @@ enum StorageClass : uint32_t {
   kStorageBuffer = 12,
 };
 
+enum ImageFormat : uint32_t {
+  kRgba32f = 1,
+  kRgba16f = 2,
+};
+
 struct Type {
   uint32_t op = 0;
   std::vector<uint32_t> operands;
@@ -139,7 +144,16 @@ Result<ShaderReflection> reflect(std::span<const uint32_t> spirv) {
     if (module.decorations.at({id, kDescriptorSet}) != 0) return unsupported("uses a second set");
     ShaderBinding binding;
     const bool block = storage_class == kStorageBuffer;
-    binding.type = block ? BindingType::kStorageBuffer : BindingType::kStorageTexelBuffer;
+    if (!block) {
+      // Operands of OpTypeImage after its id: sampled type, dimension, depth, arrayed,
+      // multisampled, sampled, format.
+      const Type& image = module.types.at(pointee);
+      if (image.op != kOpTypeImage || image.operands[6] > kRgba16f || image.operands[6] == 0) {
+        return unsupported("binds an image that is not a buffer of four floats or halves");
+      }
+      binding.type =
+          image.operands[6] == kRgba32f ? BindingType::kTexelsF32 : BindingType::kTexelsF16;
+    }
     binding.writes = !module.decorated(id, kNonWritable) &&
                      !(block && all_members_have(module, pointee, kNonWritable));
     binding.reads = !module.decorated(id, kNonReadable) &&

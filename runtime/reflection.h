@@ -10,7 +10,11 @@
 
 namespace caldera {
 
-enum class BindingType : uint8_t { kStorageBuffer, kStorageTexelBuffer };
+enum class BindingType : uint8_t {
+  kStorageBuffer,
+  kTexelsF32,  // A texel buffer of vectors of four floats.
+  kTexelsF16,  // Of four halves.
+};
 
 struct ShaderBinding {
   BindingType type = BindingType::kStorageBuffer;

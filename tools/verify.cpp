@@ -90,6 +90,7 @@ bool is_activation(const Graph& graph, ValueId id) {
 Status check_layers(const Session& session, const std::vector<float>& input, Progress& progress,
                     int64_t& done, Verdict& verdict) {
   const Graph& graph = session.graph();
+  const Weights weights = session.weights();
   const std::vector<std::string> kernels = session.kernels();
   ReferenceValues device;
   device.values.resize(graph.values.size());
@@ -97,7 +98,7 @@ Status check_layers(const Session& session, const std::vector<float>& input, Pro
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     CALDERA_TRY_ASSIGN(std::vector<float> found, session.read(node.output));
-    const std::vector<float> expected = reference_node(graph, node, session.weights(), device);
+    const std::vector<float> expected = reference_node(graph, node, weights, device);
     LayerError layer{node.name,
                      std::string(op_name(node.kind())),
                      i < kernels.size() ? kernels[i] : "",

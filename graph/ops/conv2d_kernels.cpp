@@ -17,6 +17,7 @@ struct Problem {
 
   Problem(const Graph& graph, const Node& node)
       : attrs(std::get<Conv2dAttrs>(node.attrs)), weight(graph.value(node.inputs[1]).shape) {}
+  explicit Problem(const KernelContext& context) : Problem(context.graph, context.node) {}
 
   int64_t group_in() const { return weight[1]; }
   int64_t group_out() const { return weight[0] / attrs.groups; }
@@ -68,8 +69,9 @@ bool groups_are_whole_vectors(const Problem& problem, int64_t out_multiple) {
 constexpr uint32_t kSubgroupChannels = 16;
 constexpr uint32_t kSubgroupPixelsALane = 4;
 
-bool subgroup_supported(const Capabilities& capabilities, const Graph& graph, const Node& node) {
-  const Problem problem(graph, node);
+bool subgroup_supported(const KernelContext& context) {
+  const Problem problem(context);
+  const Capabilities& capabilities = context.capabilities;
   return capabilities.subgroup_shuffle && capabilities.subgroup_size_control &&
          capabilities.subgroup_size >= 8 && std::has_single_bit(capabilities.subgroup_size) &&
          capabilities.subgroup_size >= capabilities.min_subgroup_size &&
@@ -77,7 +79,8 @@ bool subgroup_supported(const Capabilities& capabilities, const Graph& graph, co
          capabilities.subgroup_size <= capabilities.max_workgroup_invocations &&
          capabilities.subgroup_size <= capabilities.max_workgroup_size[0] &&
          groups_are_whole_vectors(problem, kSubgroupChannels) &&
-         packed_bytes(problem.weight, WeightLayout::kOhwi) <= texel_buffer_bytes(capabilities);
+         packed_bytes(problem.weight, WeightLayout::kOhwi, context.precision) <=
+             texel_buffer_bytes(capabilities, context.precision);
 }
 
 void emit_subgroup(Emitter& emitter, const Node& node) {
@@ -97,8 +100,8 @@ void emit_subgroup(Emitter& emitter, const Node& node) {
 // conv2d_tile
 constexpr uint32_t kTilePixels = 4;
 
-bool tile_supported(const Capabilities&, const Graph& graph, const Node& node) {
-  return groups_are_whole_vectors(Problem(graph, node), 4);
+bool tile_supported(const KernelContext& context) {
+  return groups_are_whole_vectors(Problem(context), 4);
 }
 
 void emit_tile(Emitter& emitter, const Node& node) {
@@ -109,8 +112,8 @@ void emit_tile(Emitter& emitter, const Node& node) {
 }
 
 // conv2d_depthwise
-bool depthwise_supported(const Capabilities&, const Graph& graph, const Node& node) {
-  const Problem problem(graph, node);
+bool depthwise_supported(const KernelContext& context) {
+  const Problem problem(context);
   return problem.attrs.groups > 1 && problem.group_in() == 1 && problem.group_out() == 1;
 }
 

@@ -69,8 +69,8 @@ void emit_concat(Emitter& emitter, const Node& node) {
 }
 
 // Of one pixel, or of [N, F], there is nothing to move.
-bool flatten_is_view(const Capabilities&, const Graph& graph, const Node& node) {
-  return ImageShape(graph.value(node.inputs[0]).shape).pixels() == 1;
+bool flatten_is_view(const KernelContext& context) {
+  return context.shape(context.node.inputs[0]).pixels() == 1;
 }
 
 void emit_flatten(Emitter& emitter, const Node& node) {

@@ -21,7 +21,7 @@ void emit_tile(Emitter& emitter, const Node& node) {
   const ImageShape out = emitter.shape(node.output);
   const Binding weight = emitter.weight(node.inputs[1], WeightLayout::kOhwi);
 
-  const uint64_t block_bytes = uint64_t{in.c4()} * 4 * 16;  // Four rows of the matrix.
+  const uint64_t block_bytes = 4 * in.image_bytes();  // Four rows of the matrix.
   const uint64_t most = emitter.capabilities().max_storage_buffer_range / block_bytes;
   const uint64_t alignment = emitter.capabilities().binding_alignment();
   const uint64_t unit = alignment / std::gcd(alignment, block_bytes);  // Blocks between starts.

@@ -66,9 +66,14 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
-uint64_t texel_buffer_bytes(const Capabilities& capabilities) {
+uint64_t texel_buffer_bytes(const Capabilities& capabilities, Precision precision) {
+  const uint64_t vector_bytes = 4 * element_bytes(precision);
   return std::min<uint64_t>(capabilities.max_storage_buffer_range,
-                            uint64_t{capabilities.max_texel_buffer_elements} * 16);
+                            capabilities.max_texel_buffer_elements * vector_bytes);
+}
+
+std::string_view precision_name(Precision precision) {
+  return precision == Precision::kFp16 ? "fp16" : "fp32";
 }
 
 std::string_view activation_name(Activation activation) {

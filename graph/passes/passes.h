@@ -2,13 +2,24 @@
 // none looks at a device.
 #pragma once
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include "caldera/graph.h"
 
 namespace caldera {
 
+// Factors of parameters' output channels, by parameter name, that are yet to be multiplied in:
+// uploading does it, so that no second copy of a network's weights stands on the host.
+using ChannelScales = std::map<std::string, std::vector<double>, std::less<>>;
+
+// The weights with their factors multiplied in, in double and rounded once.
+Weights apply_scales(const Weights& weights, const ChannelScales& scales);
+
 // Puts each batch_norm that alone follows a conv2d into that convolution's weight and bias, which
-// become new parameters in `weights`. In double precision.
-void fold_batch_norm(Graph& graph, Weights& weights);
+// become new parameters: the weight shares the old one's memory and has factors in `scales`.
+void fold_batch_norm(Graph& graph, Weights& weights, ChannelScales& scales);
 
 // Gives each conv2d, batch_norm and linear the residual add and the activation that alone follow
 // it, and each add and multiply its activation.

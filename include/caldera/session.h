@@ -16,6 +16,13 @@
 
 namespace caldera {
 
+// What activations and the weights of convolutions and linear layers are stored as. Sums,
+// batch-norm's vectors and biases are f32 in either.
+enum class Precision : uint8_t { kFp32, kFp16 };
+
+// "fp32", "fp16"
+std::string_view precision_name(Precision precision);
+
 struct SessionOptions {
   // Folds batch-norm into convolutions, and activations and residual adds into what makes them.
   bool fuse = true;
@@ -23,9 +30,13 @@ struct SessionOptions {
   bool keep_activations = false;
   // Times every dispatch, for timeline().
   bool profile = false;
-  // Multiply-adds that one submit may hold, so that no driver's watchdog bites: at the default, a
-  // tenth of a second on an integrated GPU of 1 TFLOP/s.
-  int64_t submit_work = 50'000'000'000;
+  // kFp16 is fp32 where the device has no fp16 (DeviceInfo::fp16): Session::precision() tells.
+  Precision precision = Precision::kFp32;
+  // Seconds of device time that one submit may take, so that no driver's watchdog bites. Held by an
+  // estimate at first, then by what runs were measured to take.
+  double submit_seconds = 0.5;
+  // Runs that may be under way at once: see submit().
+  int frames_in_flight = 1;
   // Names of kernel variants ("conv2d_direct") to take wherever they are supported, before any
   // other. An unknown name is an error.
   std::vector<std::string> kernels{};
@@ -73,6 +84,13 @@ class Session {
   Status run(std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs);
 
+  // The same in two steps, so that the host prepares and reads other inputs while the device works:
+  // submit() copies the inputs and returns; wait() waits for the oldest run submitted and copies
+  // its outputs. At most `frames_in_flight` runs may be under way; one more, or a wait() for none,
+  // is an error.
+  Status submit(std::span<const std::span<const float>> inputs);
+  Status wait(std::span<const std::span<float>> outputs);
+
   // With keep_activations: an activation of graph() as the last run left it.
   Result<std::vector<float>> read(ValueId activation) const;
 
@@ -80,9 +98,11 @@ class Session {
   // the end of the one before it, so that the times add up to the run's.
   Result<std::vector<DispatchTime>> timeline() const;
 
-  // The graph as it is run, after the passes, and its weights.
+  // The graph as it is run, after the passes.
   const Graph& graph() const;
-  const Weights& weights() const;
+  // Its weights: those given, and those that passes made of them, which are computed by the call.
+  Weights weights() const;
+  Precision precision() const;
   // The kernel variant that runs each node of graph(); empty for one that needs no dispatch.
   std::vector<std::string> kernels() const;
   const Device& device() const;

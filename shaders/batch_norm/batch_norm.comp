@@ -3,13 +3,14 @@
 // pixel an invocation. The bias here is batch-norm's own.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "batch_norm_params.h"
 
 layout(push_constant) uniform Push { BatchNormParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };
+layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
 layout(std430, binding = 1) readonly buffer Weight { vec4 weight[]; };
-layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 layout(std430, binding = 5) readonly buffer Mean { vec4 mean[]; };
 layout(std430, binding = 6) readonly buffer Variance { vec4 variance[]; };
 
@@ -21,5 +22,6 @@ void main() {
   if (index >= p.vectors) return;
   uint block = index % p.c4;
   vec4 scale = weight[block] / sqrt(variance[block] + p.eps);
-  y[index] = apply_epilogue((x[index] - mean[block]) * scale, p.epilogue, block, p.channels, index);
+  vec4 v = (vec4(x[index]) - mean[block]) * scale;
+  y[index] = vector_t(apply_epilogue(v, p.epilogue, block, p.channels, index));
 }

@@ -26,13 +26,14 @@ vec4 zero_tail(vec4 y, uint block, uint channels) {
 }
 
 #ifdef EPILOGUE_BINDINGS
+#include "storage.glsl"
 layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { vec4 bias[]; };
-layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer { vec4 residual[]; };
+layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer { vector_t residual[]; };
 
 // `index`: of the vector in the output, and so in the residual.
 vec4 apply_epilogue(vec4 y, uint epilogue, uint block, uint channels, uint index) {
   if ((epilogue & kEpilogueBias) != 0) y += bias[block];
-  if ((epilogue & kEpilogueResidual) != 0) y += residual[index];
+  if ((epilogue & kEpilogueResidual) != 0) y += vec4(residual[index]);
   y = activate(y, epilogue & kEpilogueActivationMask);
   return zero_tail(y, block, channels);
 }

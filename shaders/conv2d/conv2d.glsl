@@ -1,4 +1,5 @@
 // What the conv2d shaders share: parameters and the place of an output pixel.
+#include "../common/storage.glsl"
 #include "conv2d_params.h"
 
 layout(push_constant) uniform Push { Conv2dParams p; };

@@ -4,9 +4,9 @@
 #include "../common/grid.glsl"
 #include "conv2d.glsl"
 
-layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };        // [pixel][c4]
-layout(std430, binding = 1) readonly buffer Weight { vec4 weight[]; };  // [tap][c4]
-layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };        // [pixel][c4]
+layout(std430, binding = 1) readonly buffer Weight { vector_t weight[]; };  // [tap][c4]
+layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_BINDINGS 3
 #include "../common/epilogue.glsl"
@@ -22,8 +22,8 @@ void main() {
   for (uint ky = 0; ky < p.kernel_h; ++ky) {
     for (uint kx = 0; kx < p.kernel_w; ++kx, w += p.out_c4) {
       int tap = tap_pixel(at, ky, kx);
-      if (tap >= 0) sum += x[uint(tap) * p.in_c4 + block] * weight[w];
+      if (tap >= 0) sum += vec4(x[uint(tap) * p.in_c4 + block]) * vec4(weight[w]);
     }
   }
-  y[index] = apply_epilogue(sum, p.epilogue, block, p.out_c, index);
+  y[index] = vector_t(apply_epilogue(sum, p.epilogue, block, p.out_c, index));
 }

@@ -5,11 +5,11 @@
 #include "../common/grid.glsl"
 #include "conv2d.glsl"
 
-layout(std430, binding = 0) readonly buffer Input { float x[]; };       // [pixel][in_c4 * 4]
-layout(std430, binding = 1) readonly buffer Weight { float weight[]; };  // OHWI, I padded to 4
-layout(std430, binding = 2) writeonly buffer Output { float y[]; };
+layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };       // [pixel][in_c4 * 4]
+layout(std430, binding = 1) readonly buffer Weight { scalar_t weight[]; };  // OHWI, I padded to 4
+layout(std430, binding = 2) writeonly buffer Output { scalar_t y[]; };
 layout(std430, binding = 3) readonly buffer Bias { float bias[]; };
-layout(std430, binding = 4) readonly buffer Residual { float residual[]; };
+layout(std430, binding = 4) readonly buffer Residual { scalar_t residual[]; };
 
 #include "../common/epilogue.glsl"
 
@@ -20,7 +20,7 @@ void main() {
   uint o = index - pixel * out_stride;
   if (pixel >= p.pixels) return;
   if (o >= p.out_c) {
-    y[index] = 0.0;
+    y[index] = scalar_t(0);
     return;
   }
 
@@ -35,10 +35,12 @@ void main() {
       int tap = tap_pixel(at, ky, kx);
       if (tap < 0) continue;
       uint from = uint(tap) * in_stride + first_in;
-      for (uint i = 0; i < p.group_in; ++i) sum += x[from + i] * weight[w + i];
+      for (uint i = 0; i < p.group_in; ++i) {
+        sum += float(x[from + i]) * float(weight[w + i]);
+      }
     }
   }
   if ((p.epilogue & kEpilogueBias) != 0) sum += bias[o];
-  if ((p.epilogue & kEpilogueResidual) != 0) sum += residual[index];
-  y[index] = activate(vec4(sum), p.epilogue & kEpilogueActivationMask).x;
+  if ((p.epilogue & kEpilogueResidual) != 0) sum += float(residual[index]);
+  y[index] = scalar_t(activate(vec4(sum), p.epilogue & kEpilogueActivationMask).x);
 }

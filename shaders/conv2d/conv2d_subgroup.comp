@@ -18,9 +18,9 @@
 
 layout(constant_id = 1) const uint kStep4 = 2;  // Vectors of input channels a step: 1 or 2.
 
-layout(binding = 0, rgba32f) readonly uniform imageBuffer x;       // [pixel][in_c4]
-layout(binding = 1, rgba32f) readonly uniform imageBuffer weight;  // [out][tap][group_in4]
-layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };
+layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;       // [pixel][in_c4]
+layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [out][tap][group_in4]
+layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_BINDINGS 3
 #include "../common/epilogue.glsl"
@@ -91,7 +91,7 @@ void main() {
         if (block < p.out_c4) {
           vec4 v = vec4(sum[c * 4][b], sum[c * 4 + 1][b], sum[c * 4 + 2][b], sum[c * 4 + 3][b]);
           uint to = pixel * p.out_c4 + block;
-          y[to] = apply_epilogue(v, p.epilogue, block, p.out_c, to);
+          y[to] = vector_t(apply_epilogue(v, p.epilogue, block, p.out_c, to));
         }
       }
     }

@@ -2,17 +2,18 @@
 // One input of a concatenation: an element an invocation, since inputs may meet within a vector.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "data_movement_params.h"
 
 layout(push_constant) uniform Push { ConcatParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { float x[]; };
-layout(std430, binding = 1) writeonly buffer Output { float y[]; };
+layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
+layout(std430, binding = 1) writeonly buffer Output { scalar_t y[]; };
 
 void main() {
   uint index = invocation_index();
   uint pixel = index / p.width;
   uint c = index - pixel * p.width;
   if (pixel >= p.pixels) return;
-  y[pixel * p.out_c4 * 4 + p.first + c] = c < p.in_c ? x[pixel * p.in_c4 * 4 + c] : 0.0;
+  y[pixel * p.out_c4 * 4 + p.first + c] = c < p.in_c ? x[pixel * p.in_c4 * 4 + c] : scalar_t(0);
 }

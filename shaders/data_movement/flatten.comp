@@ -4,12 +4,13 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "data_movement_params.h"
 
 layout(push_constant) uniform Push { LayoutParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { float x[]; };
-layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
+layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 void main() {
   uint index = invocation_index();
@@ -18,7 +19,7 @@ void main() {
   uint image = index / features4;
   uint first = (index - image * features4) * 4;
   if (image >= p.images) return;
-  vec4 v = vec4(0);
+  vector_t v = vector_t(0);
   [[unroll]] for (uint k = 0; k < 4; ++k) {
     uint feature = first + k;
     uint c = feature / p.pixels;

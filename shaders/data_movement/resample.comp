@@ -3,12 +3,13 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "data_movement_params.h"
 
 layout(push_constant) uniform Push { ResampleParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { float x[]; };
-layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
+layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 void main() {
   uint index = invocation_index();
@@ -19,7 +20,7 @@ void main() {
   uint w = (pixel - row * p.out_w - p.left) * p.stride_w;  // Wraps in the padding.
   uint image = row / p.out_h;
   uint h = (row - image * p.out_h - p.top) * p.stride_h;
-  vec4 v = vec4(0);
+  vector_t v = vector_t(0);
   if (h < p.in_h && w < p.in_w) {
     uint from = ((image * p.in_h + h) * p.in_w + w) * p.in_c4 * 4;
     [[unroll]] for (uint k = 0; k < 4; ++k) {

@@ -4,12 +4,13 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "../data_movement/data_movement_params.h"
 
 layout(push_constant) uniform Push { LayoutParams p; };
 
 layout(std430, binding = 0) readonly buffer Input { float x[]; };
-layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 void main() {
   uint index = invocation_index();
@@ -23,5 +24,5 @@ void main() {
     uint c = block * 4 + k;
     if (c < p.channels) v[k] = x[(image * p.channels + c) * p.pixels + within];
   }
-  y[index] = v;
+  y[index] = vector_t(v);
 }

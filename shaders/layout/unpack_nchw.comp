@@ -2,11 +2,12 @@
 // NHWC with padded channels into the host's dense NCHW: one element an invocation.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "../data_movement/data_movement_params.h"
 
 layout(push_constant) uniform Push { LayoutParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { float x[]; };
+layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
 layout(std430, binding = 1) writeonly buffer Output { float y[]; };
 
 void main() {
@@ -16,5 +17,5 @@ void main() {
   uint image = plane / p.channels;
   uint c = plane - image * p.channels;
   if (image >= p.images) return;
-  y[index] = x[(image * p.pixels + within) * p.c4 * 4 + c];
+  y[index] = float(x[(image * p.pixels + within) * p.c4 * 4 + c]);
 }

@@ -3,15 +3,17 @@
 #extension GL_GOOGLE_include_directive : require
 #include "../common/epilogue.glsl"
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "pointwise_params.h"
 
 layout(push_constant) uniform Push { PointwiseParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };
-layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
+layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 void main() {
   uint index = invocation_index();
   if (index >= p.vectors) return;
-  y[index] = zero_tail(activate(x[index], p.activation), index % p.c4, p.channels);
+  vec4 v = activate(vec4(x[index]), p.activation);
+  y[index] = vector_t(zero_tail(v, index % p.c4, p.channels));
 }

@@ -3,20 +3,22 @@
 #extension GL_GOOGLE_include_directive : require
 #include "../common/epilogue.glsl"
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "pointwise_params.h"
 
 layout(push_constant) uniform Push { PointwiseParams p; };
 
-layout(std430, binding = 0) readonly buffer InputA { vec4 a[]; };
-layout(std430, binding = 1) readonly buffer InputB { vec4 b[]; };
-layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 0) readonly buffer InputA { vector_t a[]; };
+layout(std430, binding = 1) readonly buffer InputB { vector_t b[]; };
+layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 void main() {
   uint index = invocation_index();
   if (index >= p.vectors) return;
   uint block = index % p.c4;
-  vec4 right = p.broadcast != 0 ? b[index / p.image_vectors * p.c4 + block] : b[index];
-  vec4 left = a[index];
+  uint from = p.broadcast != 0 ? index / p.image_vectors * p.c4 + block : index;
+  vec4 right = vec4(b[from]);
+  vec4 left = vec4(a[index]);
   vec4 v = p.multiply != 0 ? left * right : left + right;
-  y[index] = zero_tail(activate(v, p.activation), block, p.channels);
+  y[index] = vector_t(zero_tail(activate(v, p.activation), block, p.channels));
 }

@@ -1,11 +1,12 @@
 // What the pools share: four channels of one output pixel an invocation.
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "pool_params.h"
 
 layout(push_constant) uniform Push { PoolParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };
-layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };
+layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
+layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 struct Place {
   uint pixel;
@@ -27,5 +28,5 @@ Place locate(uint index) {
 }
 
 vec4 load(Place at, uint row, uint column) {
-  return x[((at.image * p.in_h + row) * p.in_w + column) * p.c4 + at.block];
+  return vec4(x[((at.image * p.in_h + row) * p.in_w + column) * p.c4 + at.block]);
 }

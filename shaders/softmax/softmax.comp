@@ -3,25 +3,28 @@
 // exponential overflows.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/storage.glsl"
 #include "softmax_params.h"
 
 layout(push_constant) uniform Push { SoftmaxParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { float x[]; };
-layout(std430, binding = 1) writeonly buffer Output { float y[]; };
+layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
+layout(std430, binding = 1) writeonly buffer Output { scalar_t y[]; };
 
 void main() {
   uint pixel = invocation_index();
   if (pixel >= p.pixels) return;
   uint first = pixel * p.c4 * 4;
-  float largest = x[first];
+  float largest = float(x[first]);
   float sum = 0.0;  // From the start a NaN where any input is one, whatever exp() makes of it.
   for (uint c = 0; c < p.channels; ++c) {
-    float v = x[first + c];
+    float v = float(x[first + c]);
     largest = max(largest, v);
     if (isnan(v)) sum = v;
   }
-  for (uint c = 0; c < p.channels; ++c) sum += exp(x[first + c] - largest);
-  for (uint c = 0; c < p.channels; ++c) y[first + c] = exp(x[first + c] - largest) / sum;
-  for (uint c = p.channels; c < p.c4 * 4; ++c) y[first + c] = 0.0;
+  for (uint c = 0; c < p.channels; ++c) sum += exp(float(x[first + c]) - largest);
+  for (uint c = 0; c < p.channels; ++c) {
+    y[first + c] = scalar_t(exp(float(x[first + c]) - largest) / sum);
+  }
+  for (uint c = p.channels; c < p.c4 * 4; ++c) y[first + c] = scalar_t(0);
 }

@@ -17,7 +17,9 @@ struct Fused {
 
 Fused fuse(const Graph& graph, const Weights& weights) {
   Fused fused{graph, weights};
-  fold_batch_norm(fused.graph, fused.weights);
+  ChannelScales scales;
+  fold_batch_norm(fused.graph, fused.weights, scales);
+  fused.weights = apply_scales(fused.weights, scales);
   fuse_epilogues(fused.graph);
   return fused;
 }

@@ -140,26 +140,6 @@ TEST(Plan, CutsAMatrixOnlyWhereABindingMayStart) {
   EXPECT_THAT(refused.error().message, HasSubstr("fc: its weights take"));
 }
 
-TEST(Plan, CutsADispatchOfMoreWorkThanASubmitMayHold) {
-  SessionOptions options;
-  options.submit_work = 1'000'000;  // The layer: 32 * 32 * 32 * 9 * 3 = 884,736 an image.
-  const Graph two = conv_net({2, 3, 32, 32}, 32);
-  const Plan by_images = plan(smallest_device(), two, options).value();
-  options.submit_work = 100'000;
-  const Plan by_rows = plan(smallest_device(), two, options).value();
-  uint32_t images = 0, parts = 0;
-  for (const Dispatch& dispatch : by_images.dispatches) {
-    images += dispatch.shader == ShaderId::conv2d_tile;
-  }
-  for (const Dispatch& dispatch : by_rows.dispatches) {
-    if (dispatch.shader != ShaderId::conv2d_tile) continue;
-    EXPECT_LE(dispatch.parts, dispatch.workgroups[1]);
-    parts += dispatch.parts;
-  }
-  EXPECT_EQ(images, 2u);
-  EXPECT_EQ(parts, 18u);  // Nine for each image.
-}
-
 TEST(Plan, CutsAMatrixTooLargeForOneBindingByRows) {
   GraphBuilder b;
   const ValueId x = b.input("x", {3, 100});

@@ -24,8 +24,10 @@ TEST(Reflection, TellsReadsFromWrites) {
 TEST(Reflection, KnowsTexelBuffers) {
   const ShaderReflection subgroup = reflect(shader_spirv(ShaderId::conv2d_subgroup)).value();
   ASSERT_EQ(subgroup.bindings.size(), 5u);
-  EXPECT_EQ(subgroup.bindings[0].type, BindingType::kStorageTexelBuffer);
+  EXPECT_EQ(subgroup.bindings[0].type, BindingType::kTexelsF32);
   EXPECT_FALSE(subgroup.bindings[0].writes);
+  const ShaderReflection halves = reflect(shader_spirv(ShaderId::conv2d_subgroup_f16)).value();
+  EXPECT_EQ(halves.bindings[0].type, BindingType::kTexelsF16);
   EXPECT_EQ(subgroup.bindings[2].type, BindingType::kStorageBuffer);
   EXPECT_EQ(subgroup.specialization_constants, 2u);
 }
