@@ -1,0 +1,69 @@
+// What the conv2d variants share: the problem that a node states, its push constants and its
+// bindings.
+#pragma once
+
+#include <vector>
+
+#include "graph/emitter.h"
+#include "graph/kernel.h"
+#include "graph/ops/epilogue.h"
+#include "shaders/conv2d/conv2d_params.h"
+
+namespace caldera {
+
+struct Conv2dProblem {
+  const Conv2dAttrs& attrs;
+  const Shape& weight;  // [O, I / groups, KH, KW]
+
+  Conv2dProblem(const Graph& graph, const Node& node)
+      : attrs(std::get<Conv2dAttrs>(node.attrs)), weight(graph.value(node.inputs[1]).shape) {}
+  explicit Conv2dProblem(const KernelContext& context)
+      : Conv2dProblem(context.graph, context.node) {}
+
+  int64_t group_in() const { return weight[1]; }
+  int64_t group_out() const { return weight[0] / attrs.groups; }
+};
+
+inline shader::Conv2dParams conv2d_params(const Emitter& emitter, const Node& node) {
+  const Conv2dProblem problem(emitter.graph(), node);
+  const Conv2dAttrs& attrs = problem.attrs;
+  const ImageShape in = emitter.shape(node.inputs[0]);
+  const ImageShape out = emitter.shape(node.output);
+  return {.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
+          .in_h = static_cast<uint32_t>(in.h),
+          .in_w = static_cast<uint32_t>(in.w),
+          .in_c4 = in.c4(),
+          .out_h = static_cast<uint32_t>(out.h),
+          .out_w = static_cast<uint32_t>(out.w),
+          .out_c4 = out.c4(),
+          .out_c = static_cast<uint32_t>(out.c),
+          .kernel_h = static_cast<uint32_t>(problem.weight[2]),
+          .kernel_w = static_cast<uint32_t>(problem.weight[3]),
+          .stride_h = static_cast<uint32_t>(attrs.stride.h),
+          .stride_w = static_cast<uint32_t>(attrs.stride.w),
+          .pad_h = static_cast<uint32_t>(attrs.padding.h),
+          .pad_w = static_cast<uint32_t>(attrs.padding.w),
+          .dilation_h = static_cast<uint32_t>(attrs.dilation.h),
+          .dilation_w = static_cast<uint32_t>(attrs.dilation.w),
+          .group_in = static_cast<uint32_t>(problem.group_in()),
+          .group_out = static_cast<uint32_t>(problem.group_out()),
+          .epilogue = epilogue_bits(attrs.epilogue, attrs.bias)};
+}
+
+inline std::vector<Binding> conv2d_bindings(Emitter& emitter, const Node& node,
+                                            WeightLayout layout) {
+  const auto& attrs = std::get<Conv2dAttrs>(node.attrs);
+  std::vector<Binding> list{emitter.activation(node.inputs[0]),
+                            emitter.weight(node.inputs[1], layout),
+                            emitter.activation(node.output)};
+  append_epilogue(emitter, node, 2, attrs.bias, attrs.epilogue, list);
+  return list;
+}
+
+// Whole vectors of input and output channels belong to one group.
+inline bool groups_are_whole_vectors(const Conv2dProblem& problem, int64_t out_multiple) {
+  return problem.attrs.groups == 1 ||
+         (problem.group_in() % 4 == 0 && problem.group_out() % out_multiple == 0);
+}
+
+}  // namespace caldera
