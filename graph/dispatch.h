@@ -20,9 +20,10 @@ namespace caldera {
 enum class WeightLayout : uint8_t {
   kVector,     // [C] -> [C4 * 4]; f32 whatever the precision.
   kOhwi,       // [O, I, KH, KW] -> [O4 * 4][KH][KW][I4 * 4]; a matrix [O, I] -> [O4 * 4][I4 * 4]
+  kPanels,     // [O, I, KH, KW] -> [O8][KH][KW][I4][8][4], O8 panels of eight output channels.
   kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][C4 * 4]
-  kWinograd2,  // [O, I, 3, 3], transformed -> [16][O4 * 4][I4 * 4]; f32 whatever the precision.
-  kWinograd4,  // [O, I, 3, 3], transformed -> [36][O4 * 4][I4 * 4]; f32 likewise.
+  kWinograd2,  // [O, I, 3, 3], transformed -> 16 times [O8][I4][8][4]; f32 always.
+  kWinograd4,  // The same 36 times.
 };
 
 // A parameter in one layout: uploaded once, however many dispatches read it.

@@ -8,19 +8,22 @@ namespace caldera {
 uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precision) {
   const uint64_t vector = 4 * element_bytes(precision);
   const uint64_t rows = uint64_t{vectors(shape[0])} * 4;
+  const auto taps = static_cast<uint64_t>(shape.size() == 4 ? shape[2] * shape[3] : 1);
+  const uint64_t inputs4 = shape.size() > 1 ? vectors(shape[1]) : 0;
+  const uint64_t packed_panels = static_cast<uint64_t>((shape[0] + 7) / 8) * inputs4 * 32;
   switch (layout) {
     case WeightLayout::kVector:
       return rows * sizeof(float);
-    case WeightLayout::kOhwi: {
-      const int64_t taps = shape.size() == 4 ? shape[2] * shape[3] : 1;
-      return rows * static_cast<uint64_t>(taps) * vectors(shape[1]) * vector;
-    }
+    case WeightLayout::kOhwi:
+      return rows * taps * inputs4 * vector;
+    case WeightLayout::kPanels:
+      return packed_panels * taps * element_bytes(precision);
     case WeightLayout::kTapsFirst:
-      return vectors(shape[0]) * static_cast<uint64_t>(shape[2] * shape[3]) * vector;
+      return vectors(shape[0]) * taps * vector;
     case WeightLayout::kWinograd2:
-      return rows * 16 * vectors(shape[1]) * 4 * sizeof(float);
+      return 16 * packed_panels * sizeof(float);
     case WeightLayout::kWinograd4:
-      return rows * 36 * vectors(shape[1]) * 4 * sizeof(float);
+      return 36 * packed_panels * sizeof(float);
   }
   return 0;
 }

@@ -25,14 +25,14 @@ struct KernelContext {
 struct KernelVariant {
   std::string_view name;  // "<operator>_<variant>"
   // Whether this device and this problem fit. Null: always.
-  bool (*supported)(const KernelContext& context);
+  bool (*supported)(const KernelContext& context) = nullptr;
   // Appends the dispatches for the emitter's images. Null: the output is the input's memory under
   // another shape, and nothing runs.
-  void (*emit)(Emitter& emitter, const Node& node);
+  void (*emit)(Emitter& emitter, const Node& node) = nullptr;
   // Its first input is bound as a texel buffer, which may span less than a storage buffer.
   bool texel_input = false;
-  // What it is guessed to take, in seconds of a device like this one; guesses are compared with
-  // each other alone. Null: variants are tried in the list's order.
+  // What it is guessed to take; guesses are compared with each other alone. Null: nothing, so that
+  // it goes first, and variants without a guess in the list's order.
   double (*cost)(const KernelContext& context) = nullptr;
   // Bytes that the largest of its workspaces takes an image. Null: it has none.
   uint64_t (*workspace_image_bytes)(const KernelContext& context) = nullptr;

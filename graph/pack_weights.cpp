@@ -50,6 +50,23 @@ void pack_ohwi(const Scaled& weight, std::span<Element> packed) {
   }
 }
 
+// [O, I, KH, KW] or [O, I] -> [O8][taps][I4][8][4]
+template <typename Element>
+void pack_panels(const Scaled& weight, std::span<Element> packed) {
+  const size_t inputs = weight.extent(1);
+  const size_t taps = weight.taps();
+  const size_t blocks = vectors(weight.shape[1]);
+  for (size_t o = 0; o < weight.extent(0); ++o) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      const size_t from = o * inputs * taps + tap;
+      Element* to = packed.data() + (o / 8 * taps + tap) * blocks * 32 + o % 8 * 4;
+      for (size_t i = 0; i < inputs; ++i) {
+        store(weight.at(o, from + i * taps), to[i / 4 * 32 + i % 4]);
+      }
+    }
+  }
+}
+
 // [C, 1, KH, KW] -> [taps][C4 * 4]
 template <typename Element>
 void pack_taps_first(const Scaled& weight, std::span<Element> packed) {
@@ -74,13 +91,13 @@ constexpr std::array<std::array<double, 3>, 6> kG4 = {{{1.0 / 4, 0, 0},
                                                        {1.0 / 24, -1.0 / 12, 1.0 / 6},
                                                        {0, 0, 1}}};
 
-// [O, I, 3, 3] -> [Size * Size][O4 * 4][I4 * 4]
+// [O, I, 3, 3] -> [Size * Size][O8][I4][8][4]
 template <size_t Size>
 void pack_winograd(const Scaled& weight, const std::array<std::array<double, 3>, Size>& g,
                    std::span<float> packed) {
   const size_t inputs = weight.extent(1);
-  const size_t row = size_t{vectors(weight.shape[1])} * 4;
-  const size_t plane = size_t{vectors(weight.shape[0])} * 4 * row;
+  const size_t panel = size_t{vectors(weight.shape[1])} * 32;
+  const size_t plane = (weight.extent(0) + 7) / 8 * panel;
   for (size_t o = 0; o < weight.extent(0); ++o) {
     for (size_t i = 0; i < inputs; ++i) {
       const float* filter = weight.values.data() + (o * inputs + i) * 9;
@@ -90,7 +107,7 @@ void pack_winograd(const Scaled& weight, const std::array<std::array<double, 3>,
           left[r][c] = g[r][0] * filter[c] + g[r][1] * filter[3 + c] + g[r][2] * filter[6 + c];
         }
       }
-      float* to = packed.data() + o * row + i;
+      float* to = packed.data() + o / 8 * panel + i / 4 * 32 + o % 8 * 4 + i % 4;
       for (size_t r = 0; r < Size; ++r) {
         for (size_t c = 0; c < Size; ++c, to += plane) {
           const double u = left[r][0] * g[c][0] + left[r][1] * g[c][1] + left[r][2] * g[c][2];
@@ -119,6 +136,9 @@ void pack_weight(std::span<const float> values, const Shape& shape, std::span<co
       break;
     case WeightLayout::kOhwi:
       halves ? pack_ohwi(weight, as<uint16_t>(packed)) : pack_ohwi(weight, as<float>(packed));
+      break;
+    case WeightLayout::kPanels:
+      halves ? pack_panels(weight, as<uint16_t>(packed)) : pack_panels(weight, as<float>(packed));
       break;
     case WeightLayout::kTapsFirst:
       halves ? pack_taps_first(weight, as<uint16_t>(packed))

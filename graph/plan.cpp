@@ -58,9 +58,11 @@ class Planner {
     for (const KernelVariant& variant : kernel_variants(node.kind())) {
       if (!variant.supported || variant.supported(context(node))) list.push_back(&variant);
     }
-    std::stable_sort(list.begin(), list.end(), [&](const auto* a, const auto* b) {
-      return a->cost && b->cost && a->cost(context(node)) < b->cost(context(node));
-    });
+    const auto cost = [&](const KernelVariant* variant) {
+      return variant->cost ? variant->cost(context(node)) : 0.0;
+    };
+    std::stable_sort(list.begin(), list.end(),
+                     [&](const auto* a, const auto* b) { return cost(a) < cost(b); });
     std::stable_partition(list.begin(), list.end(), [&](const KernelVariant* variant) {
       return std::find(options_.kernels.begin(), options_.kernels.end(), variant->name) !=
              options_.kernels.end();

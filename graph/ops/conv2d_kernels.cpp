@@ -1,45 +1,17 @@
 // The ways to run conv2d.
-#include <algorithm>
-#include <bit>
+#include <vector>
 
 #include "graph/ops/conv2d_problem.h"
+#include "graph/ops/conv2d_subgroup_kernels.h"
 
 namespace caldera {
 
 namespace {
 
-// conv2d_subgroup: lanes of a subgroup of 8 or more broadcast to each other. Texel buffers bound
-// what one image and the weights may hold.
-constexpr uint32_t kSubgroupChannels = 16;
-constexpr uint32_t kSubgroupPixelsALane = 4;
-
-bool subgroup_supported(const KernelContext& context) {
-  const Conv2dProblem problem(context);
-  const Capabilities& capabilities = context.capabilities;
-  return capabilities.subgroup_shuffle && capabilities.subgroup_size_control &&
-         capabilities.subgroup_size >= 8 && std::has_single_bit(capabilities.subgroup_size) &&
-         capabilities.subgroup_size >= capabilities.min_subgroup_size &&
-         capabilities.subgroup_size <= capabilities.max_subgroup_size &&
-         capabilities.subgroup_size <= capabilities.max_workgroup_invocations &&
-         capabilities.subgroup_size <= capabilities.max_workgroup_size[0] &&
-         groups_are_whole_vectors(problem, kSubgroupChannels) &&
-         packed_bytes(problem.weight, WeightLayout::kOhwi, context.precision) <=
-             texel_buffer_bytes(capabilities, context.precision);
-}
-
-void emit_subgroup(Emitter& emitter, const Node& node) {
-  const shader::Conv2dParams p = conv2d_params(emitter, node);
-  const uint32_t lanes = emitter.capabilities().subgroup_size;
-  const uint64_t pixel_tiles =
-      (p.pixels + kSubgroupPixelsALane * lanes - 1) / (uint64_t{kSubgroupPixelsALane} * lanes);
-  const uint64_t channel_tiles = (p.out_c4 * 4 + kSubgroupChannels - 1) / kSubgroupChannels;
-  Dispatch& dispatch = emitter.dispatch(id_of(emitter.graph(), node), ShaderId::conv2d_subgroup, p,
-                                        conv2d_bindings(emitter, node, WeightLayout::kOhwi),
-                                        pixel_tiles * channel_tiles * lanes, lanes);
-  const bool even_vectors = vectors(p.group_in) % 2 == 0;
-  dispatch.constants.push_back(even_vectors ? 2 : 1);
-  dispatch.required_subgroup_size = lanes;
-}
+// Nanoseconds that a multiply-add takes one processor of a software driver, as conv2d_subgroup's
+// costs are told.
+constexpr double kTileMultiplyAdd = 0.44;
+constexpr double kDirectMultiplyAdd = 2.6;
 
 // conv2d_tile
 constexpr uint32_t kTilePixels = 4;
@@ -76,17 +48,28 @@ void emit_direct(Emitter& emitter, const Node& node) {
                    uint64_t{p.pixels} * p.out_c4 * 4);
 }
 
-constexpr KernelVariant kVariants[] = {
-    {"conv2d_depthwise", depthwise_supported, emit_depthwise},
-    {"conv2d_subgroup", subgroup_supported, emit_subgroup, /*texel_input=*/true},
-    {"conv2d_tile", tile_supported, emit_tile},
-    {"conv2d_direct", nullptr, emit_direct},
-};
+double tile_cost(const KernelContext& context) {
+  return static_cast<double>(multiply_adds(context.graph, context.node)) * kTileMultiplyAdd;
+}
+
+double direct_cost(const KernelContext& context) {
+  return static_cast<double>(multiply_adds(context.graph, context.node)) * kDirectMultiplyAdd;
+}
+
+std::vector<KernelVariant> list_variants() {
+  std::vector<KernelVariant> list{{"conv2d_depthwise", depthwise_supported, emit_depthwise}};
+  for (const KernelVariant& variant : conv2d_subgroup_kernels()) list.push_back(variant);
+  list.push_back(
+      {.name = "conv2d_tile", .supported = tile_supported, .emit = emit_tile, .cost = tile_cost});
+  list.push_back({.name = "conv2d_direct", .emit = emit_direct, .cost = direct_cost});
+  return list;
+}
 
 }  // namespace
 
 std::span<const KernelVariant> conv2d_kernels() {
-  return kVariants;
+  static const std::vector<KernelVariant> variants = list_variants();
+  return variants;
 }
 
 }  // namespace caldera

@@ -1,32 +1,17 @@
 #version 450
-// One subgroup a workgroup, no shared memory: lanes hold pixels, weights are broadcast by shuffle.
-//
-//              4 x S pixels (lane l holds pixels l, l + S, l + 2S, l + 3S)
-//            +-----------------------------------------------+
-//  16 output |  64 sums a lane                               |   a step: 4 or 8 input channels;
-//  channels  |                                               |   lane l loads the weights of
-//            +-----------------------------------------------+   channels l % 8 and 8 + l % 8
-//
-// Loads go through texel buffers: on software drivers, which make eight scalar loads of any load
-// whose address varies by lane, those are the widest. S is the subgroup's size, 8 or more.
+// A convolution as a matrix product in registers (common/subgroup_tile.glsl), a filter tap at a
+// time.
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
 #include "../common/grid.glsl"
 #include "conv2d.glsl"
 
-layout(constant_id = 1) const uint kStep4 = 2;  // Vectors of input channels a step: 1 or 2.
-
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;       // [pixel][in_c4]
-layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [out][tap][group_in4]
+layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [panel][tap][in4][8]
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_BINDINGS 3
 #include "../common/epilogue.glsl"
-
-const uint kPixels = 4;
-const uint kChannels = 16;
+#include "../common/subgroup_tile.glsl"
 
 void main() {
   uint lanes = gl_WorkGroupSize.x;
@@ -41,16 +26,16 @@ void main() {
   [[unroll]] for (uint b = 0; b < kPixels; ++b) {
     at[b] = locate(min(first_pixel + b * lanes + lane, p.pixels - 1));
   }
-  uint group_in4 = (p.group_in + 3) / 4;
-  uint first_in4 = first_channel / p.group_out * group_in4;
-  uint row = p.kernel_h * p.kernel_w * group_in4;
-  uint last_channel = p.out_c4 * 4 - 1;
-  int w0 = int(min(first_channel + lane % 8, last_channel) * row);
-  int w1 = int(min(first_channel + 8 + lane % 8, last_channel) * row);
+  uint in4 = (p.group_in + 3) / 4;
+  uint first_in4 = first_channel / p.group_out * in4;
+  uint last_panel = (p.out_c4 * 4 - 1) / 8;
+  int panels[kPanels];
+  [[unroll]] for (uint a = 0; a < kPanels; ++a) {
+    uint panel = min(first_channel / 8 + a, last_panel);
+    panels[a] = int(panel * p.kernel_h * p.kernel_w * in4 * 8 + lane % 8);
+  }
 
-  vec4 sum[kChannels];  // By channel; components are the lane's pixels.
-  [[unroll]] for (uint o = 0; o < kChannels; ++o) sum[o] = vec4(0);
-
+  clear_sums();
   for (uint ky = 0; ky < p.kernel_h; ++ky) {
     for (uint kx = 0; kx < p.kernel_w; ++kx) {
       int from[kPixels];
@@ -60,26 +45,7 @@ void main() {
         inside[b] = tap >= 0;
         from[b] = max(tap, 0) * int(p.in_c4) + int(first_in4);
       }
-      for (uint i = 0; i < group_in4; i += kStep4) {
-        [[unroll]] for (uint q = 0; q < kStep4; ++q) {
-          vec4 v[kPixels];
-          [[unroll]] for (uint b = 0; b < kPixels; ++b) {
-            v[b] = imageLoad(x, from[b] + int(i + q));
-            v[b] = inside[b] ? v[b] : vec4(0);
-          }
-          vec4 a0 = imageLoad(weight, w0 + int(i + q));
-          vec4 a1 = imageLoad(weight, w1 + int(i + q));
-          [[unroll]] for (uint k = 0; k < 4; ++k) {
-            vec4 column = vec4(v[0][k], v[1][k], v[2][k], v[3][k]);
-            [[unroll]] for (uint o = 0; o < 8; ++o) {
-              sum[o] += subgroupShuffle(a0[k], o) * column;
-              sum[o + 8] += subgroupShuffle(a1[k], o) * column;
-            }
-          }
-        }
-      }
-      w0 += int(group_in4);
-      w1 += int(group_in4);
+      multiply_add(from, inside, panels, in4);
     }
   }
 
@@ -89,9 +55,8 @@ void main() {
       [[unroll]] for (uint c = 0; c < kChannels / 4; ++c) {
         uint block = first_channel / 4 + c;
         if (block < p.out_c4) {
-          vec4 v = vec4(sum[c * 4][b], sum[c * 4 + 1][b], sum[c * 4 + 2][b], sum[c * 4 + 3][b]);
           uint to = pixel * p.out_c4 + block;
-          y[to] = vector_t(apply_epilogue(v, p.epilogue, block, p.out_c, to));
+          y[to] = vector_t(apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to));
         }
       }
     }

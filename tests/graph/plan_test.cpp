@@ -10,6 +10,7 @@ namespace caldera {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 
 // About what Vulkan 1.2 promises at least.
 Capabilities smallest_device() {
@@ -102,7 +103,8 @@ TEST(Plan, TakesTheNextKernelWhereOneDoesNotFit) {
   const auto kernel_of = [&](Shape input, int64_t channels) {
     return std::string(plan(limits, conv_net(std::move(input), channels)).value().kernels[0]->name);
   };
-  EXPECT_EQ(kernel_of({1, 8, 56, 56}, 256), "conv2d_subgroup");  // The output is no texel buffer.
+  // The output is no texel buffer.
+  EXPECT_THAT(kernel_of({1, 8, 56, 56}, 256), StartsWith("conv2d_subgroup_"));
   EXPECT_EQ(kernel_of({1, 128, 56, 56}, 8), "conv2d_tile");  // 1.6 MB; texel buffers span 1 MiB.
 }
 

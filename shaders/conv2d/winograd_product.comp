@@ -1,0 +1,56 @@
+#version 450
+// M = U V for each of the n^2 elements of a tile: a batch of matrix products in registers
+// (common/subgroup_tile.glsl), whose pixels here are tiles.
+#extension GL_GOOGLE_include_directive : require
+#include "../common/grid.glsl"
+#include "winograd_params.h"
+
+layout(push_constant) uniform Push { WinogradParams p; };
+
+layout(binding = 0, rgba32f) readonly uniform imageBuffer x;       // [n^2][tile][in_c4]
+layout(binding = 1, rgba32f) readonly uniform imageBuffer weight;  // [n^2][panel][in4][8]
+layout(binding = 2, rgba32f) writeonly uniform imageBuffer y;      // [n^2][tile][out_c4]
+
+#include "../common/subgroup_tile.glsl"
+
+layout(constant_id = 4) const uint kElements = 36;  // n^2
+
+void main() {
+  uint lanes = gl_WorkGroupSize.x;
+  uint lane = gl_SubgroupInvocationID;
+  uint channel_tiles = (p.out_c4 * 4 + kChannels - 1) / kChannels;
+  uint group = workgroup_index();
+  uint first_channel = group % channel_tiles * kChannels;
+  group /= channel_tiles;
+  uint tile_groups = (p.tiles + kPixels * lanes - 1) / (kPixels * lanes);
+  uint first_tile = group % tile_groups * (kPixels * lanes);
+  uint element = group / tile_groups;
+  if (element >= kElements) return;  // Of the whole subgroup alike.
+
+  int from[kPixels];
+  bool inside[kPixels];
+  [[unroll]] for (uint b = 0; b < kPixels; ++b) {
+    uint tile = min(first_tile + b * lanes + lane, p.tiles - 1);
+    from[b] = int((element * p.tiles + tile) * p.in_c4);
+    inside[b] = true;
+  }
+  uint all_panels = (p.out_c4 * 4 + 7) / 8;
+  int panels[kPanels];
+  [[unroll]] for (uint a = 0; a < kPanels; ++a) {
+    uint panel = element * all_panels + min(first_channel / 8 + a, all_panels - 1);
+    panels[a] = int(panel * p.in_c4 * 8 + lane % 8);
+  }
+
+  clear_sums();
+  multiply_add(from, inside, panels, p.in_c4);
+
+  [[unroll]] for (uint b = 0; b < kPixels; ++b) {
+    uint tile = first_tile + b * lanes + lane;
+    if (tile < p.tiles) {
+      uint to = (element * p.tiles + tile) * p.out_c4 + first_channel / 4;
+      [[unroll]] for (uint c = 0; c < kChannels / 4; ++c) {
+        if (first_channel / 4 + c < p.out_c4) imageStore(y, int(to + c), sums_of(c, b));
+      }
+    }
+  }
+}
