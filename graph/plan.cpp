@@ -10,6 +10,7 @@
 #include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/passes/passes.h"
+#include "graph/problem_key.h"
 #include "graph/validate.h"
 #include "shaders/data_movement/data_movement_params.h"
 
@@ -27,10 +28,11 @@ struct Operand {
 class Planner {
  public:
   Planner(const Capabilities& capabilities, std::string_view device_name,
-          const SessionOptions& options, Plan& plan)
+          const SessionOptions& options, const Tuning& tuning, Plan& plan)
       : capabilities_(capabilities),
         device_name_(device_name),
         options_(options),
+        tuning_(tuning),
         plan_(plan),
         emitter_(capabilities, plan.graph, plan.precision, plan.dispatches, plan.weights,
                  plan.workspaces) {}
@@ -52,22 +54,34 @@ class Planner {
     return {capabilities_, plan_.graph, node, plan_.precision};
   }
 
-  // The supported variants: those asked for by name first, then by what they are guessed to cost.
+  // The supported variants that were not refused here: those asked for by name first, then the one
+  // that was measured to be the fastest, then by what they are guessed to cost.
   std::vector<const KernelVariant*> candidates(const Node& node) const {
     std::vector<const KernelVariant*> list;
     for (const KernelVariant& variant : kernel_variants(node.kind())) {
       if (!variant.supported || variant.supported(context(node))) list.push_back(&variant);
     }
+    if (list.size() < 2) return list;
+    const std::string problem = problem_key(plan_.graph, node, plan_.precision);
+    std::erase_if(list, [&](const KernelVariant* variant) {
+      return tuning_.refused(problem, variant->name) && !asked_for(*variant);
+    });
     const auto cost = [&](const KernelVariant* variant) {
       return variant->cost ? variant->cost(context(node)) : 0.0;
     };
     std::stable_sort(list.begin(), list.end(),
                      [&](const auto* a, const auto* b) { return cost(a) < cost(b); });
-    std::stable_partition(list.begin(), list.end(), [&](const KernelVariant* variant) {
-      return std::find(options_.kernels.begin(), options_.kernels.end(), variant->name) !=
-             options_.kernels.end();
-    });
+    const std::string_view fastest = options_.tuned ? tuning_.choice(problem) : "";
+    std::stable_partition(list.begin(), list.end(),
+                          [&](const auto* variant) { return variant->name == fastest; });
+    std::stable_partition(list.begin(), list.end(),
+                          [&](const auto* variant) { return asked_for(*variant); });
     return list;
+  }
+
+  bool asked_for(const KernelVariant& variant) const {
+    return std::find(options_.kernels.begin(), options_.kernels.end(), variant.name) !=
+           options_.kernels.end();
   }
 
   // How many images one run of dispatches may stand for: the whole batch where it fits, else as
@@ -265,6 +279,7 @@ class Planner {
   const Capabilities& capabilities_;
   std::string_view device_name_;
   const SessionOptions& options_;
+  const Tuning& tuning_;
   Plan& plan_;
   Emitter emitter_;
 };
@@ -282,7 +297,7 @@ Status check_kernel_names(const std::vector<std::string>& names) {
 }  // namespace
 
 Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device_name, Graph graph,
-                       Weights weights, const SessionOptions& options) {
+                       Weights weights, const SessionOptions& options, const Tuning& tuning) {
   CALDERA_TRY(check_kernel_names(options.kernels));
   CALDERA_TRY(validate(graph, weights));
   Plan plan;
@@ -293,7 +308,7 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
   }
   plan.graph = std::move(graph);
   plan.parameters = std::move(weights);
-  CALDERA_TRY(Planner(capabilities, device_name, options, plan).run());
+  CALDERA_TRY(Planner(capabilities, device_name, options, tuning, plan).run());
   return plan;
 }
 

@@ -13,6 +13,7 @@
 #include "graph/kernel.h"
 #include "graph/memory_planner.h"
 #include "graph/passes/passes.h"
+#include "graph/tuning.h"
 #include "runtime/capabilities.h"
 
 namespace caldera {
@@ -44,9 +45,10 @@ struct Plan {
   }
 };
 
-// An error where weights are missing or misshapen, a kernel's name is unknown, or a layer does not
+// `tuning`: what was measured on this device (SessionOptions::tuned says whether it counts). An
+// error where weights are missing or misshapen, a kernel's name is unknown, or a layer does not
 // fit the device's limits.
 Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device_name, Graph graph,
-                       Weights weights, const SessionOptions& options);
+                       Weights weights, const SessionOptions& options, const Tuning& tuning = {});
 
 }  // namespace caldera

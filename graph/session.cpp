@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "caldera/tuner.h"
+
 #include "graph/emitter.h"
 #include "graph/half.h"
 #include "graph/pack_weights.h"
@@ -101,7 +103,8 @@ Result<Session> SessionAccess::create(const Device& device, const Capabilities& 
   return detail::no_throw<Result<Session>>("the session", [&]() -> Result<Session> {
     const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
     CALDERA_TRY_ASSIGN(Plan plan,
-                       make_plan(capabilities, device.info().name, graph, weights, options));
+                       make_plan(capabilities, device.info().name, graph, weights, options,
+                                 Tuning::read(impl->measurements_file("tuning"))));
     CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
     auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
     CALDERA_TRY(load(impl, *program));
@@ -404,6 +407,11 @@ SessionStats SessionImpl::stats() const {
 
 Result<Session> Session::create(const Device& device, const Graph& graph, const Weights& weights,
                                 const SessionOptions& options) {
+  if (options.tune) {
+    TuneOptions missing{.session = options, .only_missing = true, .on_layer = nullptr};
+    missing.session.tune = false;
+    CALDERA_TRY(::caldera::tune(device, graph, weights, missing));
+  }
   return SessionAccess::create(device, device.impl().capabilities(), graph, weights, options);
 }
 

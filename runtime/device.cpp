@@ -29,6 +29,7 @@ Result<std::shared_ptr<DeviceImpl>> DeviceImpl::open(const DeviceOptions& option
   CALDERA_TRY_ASSIGN(const auto devices, list_physical_devices(*device->instance_));
   CALDERA_TRY_ASSIGN(device->physical_, select_physical_device(devices, options.device));
   CALDERA_TRY(device->create_device());
+  device->cache_dir_ = options.cache_dir;
   device->pace_ = first_pace(device->info().type);
   device->pipelines_ = std::make_unique<PipelineCache>(device->handle_, device->table_,
                                                        device->physical_, options.cache_dir);
@@ -96,6 +97,12 @@ DeviceImpl::~DeviceImpl() {
     table_.vkDeviceWaitIdle(handle_);
     table_.vkDestroyDevice(handle_, nullptr);
   }
+}
+
+std::filesystem::path DeviceImpl::measurements_file(std::string_view name) const {
+  if (cache_dir_.empty()) return {};
+  return cache_dir_ /
+         fmt::format("{}-{}-{}.json", name, physical_.info.uuid, physical_.driver_id());
 }
 
 Error DeviceImpl::lost() const {

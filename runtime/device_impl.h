@@ -30,6 +30,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   uint32_t queue_family() const { return physical_.queue_family; }
   uint64_t available_memory() const { return caldera::available_memory(physical_); }
   PipelineCache& pipelines() { return *pipelines_; }
+  // A file of what was measured of this device under this build of its driver; empty where nothing
+  // is kept.
+  std::filesystem::path measurements_file(std::string_view name) const;
 
   // Submits in order, each command buffer on its own so that none keeps the device for long, and
   // signals `fence` after the last. Thread-safe.
@@ -53,6 +56,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
 
   std::shared_ptr<Instance> instance_;
   PhysicalDevice physical_;
+  std::filesystem::path cache_dir_;
   VkDevice handle_ = VK_NULL_HANDLE;
   VkQueue queue_ = VK_NULL_HANDLE;
   VolkDeviceTable table_{};

@@ -244,6 +244,10 @@ std::vector<const PhysicalDevice*> matches(const std::vector<PhysicalDevice>& de
 
 }  // namespace
 
+std::string PhysicalDevice::driver_id() const {
+  return hexadecimal(properties.pipelineCacheUUID, VK_UUID_SIZE);
+}
+
 uint64_t available_memory(const PhysicalDevice& device) {
   if (!device.memory_budget) return largest_local_heap(device.memory);
   VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{

@@ -1,6 +1,7 @@
 // Physical devices: what they can do, their ranking, and choosing one.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct PhysicalDevice {
   uint32_t queue_family = 0;
   bool portability_subset = false;
   bool memory_budget = false;
+
+  // Tells this build of the driver from any other: 32 hexadecimal digits.
+  std::string driver_id() const;
 };
 
 // All of them, usable ones first, by type as DeviceType orders them.

@@ -1,5 +1,4 @@
-// Making pipelines, and keeping the driver's cache on disk: written to a temporary file and
-// renamed, so that a reader sees all of it or none.
+// Making pipelines, and keeping the driver's cache on disk.
 #include "runtime/pipeline_cache.h"
 
 #include <array>
@@ -8,9 +7,9 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "runtime/parallel.h"
+#include "runtime/whole_file.h"
 
 namespace caldera {
 
@@ -52,11 +51,7 @@ PipelineCache::PipelineCache(VkDevice device, const VolkDeviceTable& vk,
     : device_(device), vk_(vk) {
   std::vector<char> blob;
   if (!folder.empty()) {
-    std::string driver;
-    for (const uint8_t byte : physical.properties.pipelineCacheUUID) {
-      driver += fmt::format("{:02x}", byte);
-    }
-    file_ = folder / fmt::format("pipelines-{}-{}.bin", physical.info.uuid, driver);
+    file_ = folder / fmt::format("pipelines-{}-{}.bin", physical.info.uuid, physical.driver_id());
     blob = read_cache(file_);
   }
   VkPipelineCacheCreateInfo info{.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
@@ -230,29 +225,17 @@ Status PipelineCache::save() {
   blob.resize(size);
   if (checksum(blob) == saved_) return {};
 
-  std::error_code error;
-  fs::create_directories(file_.parent_path(), error);
-  // A name for each cache of each process: all that write at once rename whole files.
-  const fs::path temporary =
-      fmt::format("{}.{}.{}", file_.string(), ::getpid(), static_cast<const void*>(this));
-  {
-    std::ofstream file(temporary, std::ios::binary);
-    const uint64_t length = size;
-    const uint64_t sum = checksum(blob);
-    file.write(kMagic.data(), kMagic.size());
-    file.write(reinterpret_cast<const char*>(&length), sizeof(length));
-    file.write(reinterpret_cast<const char*>(&sum), sizeof(sum));
-    file.write(blob.data(), static_cast<std::streamsize>(size));
-    file.close();
-    if (!file) error = std::make_error_code(std::errc::io_error);
-  }
-  if (!error) fs::rename(temporary, file_, error);
-  if (error) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    return Error{ErrorCode::kIo, fmt::format("could not write the pipeline cache {}: {}",
-                                             file_.string(), error.message())};
-  }
+  const uint64_t length = size;
+  const uint64_t sum = checksum(blob);
+  std::vector<char> bytes(kMagic.begin(), kMagic.end());
+  const auto append = [&](const uint64_t& number) {
+    const auto* from = reinterpret_cast<const char*>(&number);
+    bytes.insert(bytes.end(), from, from + sizeof(number));
+  };
+  append(length);
+  append(sum);
+  bytes.insert(bytes.end(), blob.begin(), blob.end());
+  CALDERA_TRY(write_whole_file(file_, bytes, "the pipeline cache"));
   saved_ = checksum(blob);
   changed_ = false;
   return {};

@@ -29,9 +29,10 @@ struct DeviceArgs {
   bool no_cache = false;
   bool validation = false;
   bool no_fuse = false;
+  bool tune = false;
 
   SessionOptions session() const {
-    return {.fuse = !no_fuse, .keep_activations = false, .kernels = {}};
+    return {.fuse = !no_fuse, .keep_activations = false, .tune = tune, .kernels = {}};
   }
 };
 

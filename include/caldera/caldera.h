@@ -14,3 +14,4 @@
 #include "caldera/result.h"
 #include "caldera/session.h"
 #include "caldera/tensor.h"
+#include "caldera/tuner.h"

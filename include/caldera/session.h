@@ -32,6 +32,10 @@ struct SessionOptions {
   bool profile = false;
   // kFp16 is fp32 where the device has no fp16 (DeviceInfo::fp16): Session::precision() tells.
   Precision precision = Precision::kFp32;
+  // Takes for each layer the kernel that tune() (caldera/tuner.h) found the fastest on this device.
+  bool tuned = true;
+  // Runs tune() first, on what was not measured yet on this device.
+  bool tune = false;
   // Seconds of device time that one submit may take, so that no driver's watchdog bites. Held by an
   // estimate at first, then by what runs were measured to take.
   double submit_seconds = 0.5;

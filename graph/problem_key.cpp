@@ -1,0 +1,46 @@
+// Attributes beyond shapes are told for the operators that have more than one kernel.
+#include "graph/problem_key.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace caldera {
+
+namespace {
+
+std::string describe(const Epilogue& epilogue) {
+  std::string text = epilogue.residual ? " residual" : "";
+  if (epilogue.activation != Activation::kNone) {
+    text += fmt::format(" {}", activation_name(epilogue.activation));
+  }
+  return text;
+}
+
+std::string describe(const Conv2dAttrs& attrs) {
+  const auto size = [](Size2d s) { return fmt::format("{}x{}", s.h, s.w); };
+  return fmt::format(" stride {} padding {} dilation {} groups {}{}{}", size(attrs.stride),
+                     size(attrs.padding), size(attrs.dilation), attrs.groups,
+                     attrs.bias ? " bias" : "", describe(attrs.epilogue));
+}
+
+std::string describe(const LinearAttrs& attrs) {
+  return (attrs.bias ? " bias" : "") + describe(attrs.epilogue);
+}
+
+template <typename OtherAttrs>
+std::string describe(const OtherAttrs&) {
+  return "";
+}
+
+}  // namespace
+
+std::string problem_key(const Graph& graph, const Node& node, Precision precision) {
+  std::string key = fmt::format("{} {}", op_name(node.kind()), precision_name(precision));
+  for (const ValueId input : node.inputs) {
+    const Shape& shape = graph.value(input).shape;
+    if (shape.size() > 1) key += fmt::format(" {}", fmt::join(shape, "x"));
+  }
+  return key + std::visit([](const auto& attrs) { return describe(attrs); }, node.attrs);
+}
+
+}  // namespace caldera

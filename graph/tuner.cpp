@@ -1,0 +1,325 @@
+// The tuner: each distinct problem of a plan as a graph of one node, by every variant in turn.
+#include "caldera/tuner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <map>
+#include <random>
+
+#include "caldera/reference.h"
+
+#include "graph/plan.h"
+#include "graph/problem_key.h"
+#include "graph/tuning.h"
+#include "runtime/device_impl.h"
+
+namespace caldera {
+
+namespace {
+
+constexpr int kTrialRuns = 5;
+constexpr int kWholeRuns = 7;
+constexpr int kAttempts = 3;  // Machines are noisy: a plan has so many chances to prove the faster.
+// A variant this many times slower than the best so far in its first run is not run again.
+constexpr double kHopeless = 3;
+constexpr double kTolerance32 = 1e-4;
+constexpr double kTolerance16 = 4e-3;
+constexpr int64_t kReferenceImages = 2;  // Distinct ones of a batch.
+
+using Floats = std::vector<float>;
+
+Floats random_floats(std::mt19937& random, int64_t count) {
+  Floats values(static_cast<size_t>(count));
+  for (float& value : values) value = static_cast<float>(random() >> 8) * 0x1p-23f - 1;
+  return values;
+}
+
+// `node` alone: its activations become inputs. Images are reduced to `images` at most.
+Graph graph_of(const Graph& graph, const Node& node, int64_t images) {
+  Graph alone;
+  Node copy = node;
+  const auto append = [&](Value value) {
+    alone.values.push_back(std::move(value));
+    return static_cast<ValueId>(alone.values.size() - 1);
+  };
+  for (ValueId& input : copy.inputs) {
+    Value value = graph.value(input);
+    value.producer = NodeId::kNone;
+    const bool activation = value.role == ValueRole::kActivation || value.role == ValueRole::kInput;
+    if (activation) {
+      value.role = ValueRole::kInput;
+      value.shape[0] = std::min(value.shape[0], images);
+    }
+    input = append(value);
+    if (activation) alone.inputs.push_back(input);
+  }
+  Value output = graph.value(node.output);
+  output.shape[0] = std::min(output.shape[0], images);
+  output.producer = static_cast<NodeId>(0);
+  copy.output = append(output);
+  alone.outputs = {copy.output};
+  alone.nodes.push_back(std::move(copy));
+  return alone;
+}
+
+// A problem with random operands and the reference's result of them.
+struct Problem {
+  Graph graph;
+  Weights weights;
+  std::vector<Floats> inputs;
+  Floats expected;
+};
+
+// All images of the batch repeat the first few, so that the reference need compute no more.
+Floats repeat_images(const Floats& few, int64_t of, int64_t images) {
+  const size_t image = few.size() / static_cast<size_t>(of);
+  Floats all;
+  for (int64_t i = 0; i < images; ++i) {
+    const auto from = few.begin() + static_cast<int64_t>(image) * (i % of);
+    all.insert(all.end(), from, from + static_cast<int64_t>(image));
+  }
+  return all;
+}
+
+Result<Problem> make_problem(const Graph& graph, const Node& node) {
+  std::mt19937 random(7);
+  const int64_t batch = graph.value(node.output).shape[0];
+  const int64_t few = std::min(batch, kReferenceImages);
+  Problem problem{graph_of(graph, node, batch), {}, {}, {}};
+  const Graph reduced = graph_of(graph, node, few);
+  for (const Value& value : problem.graph.values) {
+    if (value.role == ValueRole::kInput || value.role == ValueRole::kActivation) continue;
+    problem.weights[value.name] =
+        Tensor::from_floats(value.shape, random_floats(random, element_count(value.shape)));
+  }
+  std::vector<Floats> inputs;
+  for (const ValueId input : reduced.inputs) {
+    inputs.push_back(random_floats(random, element_count(reduced.value(input).shape)));
+    problem.inputs.push_back(repeat_images(inputs.back(), few, batch));
+  }
+  CALDERA_TRY_ASSIGN(const ReferenceValues values, run_reference(reduced, problem.weights, inputs));
+  problem.expected = repeat_images(values[reduced.outputs[0]], few, batch);
+  return problem;
+}
+
+// Seconds on the device of the node's own dispatches, by the last run.
+Result<double> node_seconds(const Session& session) {
+  CALDERA_TRY_ASSIGN(const std::vector<DispatchTime> timeline, session.timeline());
+  double seconds = 0;
+  for (const DispatchTime& dispatch : timeline) {
+    if (dispatch.node != NodeId::kNone) seconds += dispatch.seconds;
+  }
+  return seconds;
+}
+
+// `best`: the least seconds of a variant so far.
+Result<KernelTrial> try_kernel(const Device& device, const Problem& problem,
+                               std::string_view kernel, const SessionOptions& given, double best) {
+  KernelTrial trial{.kernel = std::string(kernel)};
+  SessionOptions options = given;
+  options.kernels = {trial.kernel};
+  options.fuse = false;
+  options.profile = true;
+  options.tuned = false;
+  options.tune = false;
+  auto session = Session::create(device, problem.graph, problem.weights, options);
+  if (!session.ok()) {
+    trial.refusal = session.error().message;
+    return trial;
+  }
+  if (session->kernels()[0] != kernel) {
+    trial.refusal = "it does not take the whole batch on this device";
+    return trial;
+  }
+  const std::vector<std::span<const float>> inputs(problem.inputs.begin(), problem.inputs.end());
+  Floats output(problem.expected.size(), std::numeric_limits<float>::quiet_NaN());
+  const std::span<float> outputs[] = {output};
+  CALDERA_TRY(session->run(inputs, outputs));  // Drivers may compile as late as now.
+  trial.error = relative_l2(output, problem.expected);
+  const double tolerance = session->precision() == Precision::kFp16 ? kTolerance16 : kTolerance32;
+  if (!(trial.error <= tolerance)) {
+    trial.refusal = "its results differ from the CPU's";
+    return trial;
+  }
+  trial.seconds = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < kTrialRuns; ++run) {
+    CALDERA_TRY(session->run(inputs, outputs));
+    CALDERA_TRY_ASSIGN(const double seconds, node_seconds(*session));
+    trial.seconds = std::min(trial.seconds, seconds);
+    if (trial.seconds > kHopeless * best) break;
+  }
+  return trial;
+}
+
+Result<double> run_seconds(Session& session, const std::vector<std::span<const float>>& inputs,
+                           const std::vector<std::span<float>>& outputs) {
+  const auto start = std::chrono::steady_clock::now();
+  CALDERA_TRY(session.run(inputs, outputs));
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Whole runs with and without what was measured, in turns, so that drift hits both alike.
+Status compare_whole(const Device& device, const Graph& graph, const Weights& weights,
+                     const SessionOptions& given, TuneReport& report) {
+  SessionOptions options = given;
+  options.tuned = true;
+  CALDERA_TRY_ASSIGN(Session tuned, Session::create(device, graph, weights, options));
+  options.tuned = false;
+  CALDERA_TRY_ASSIGN(Session untuned, Session::create(device, graph, weights, options));
+  std::mt19937 random(9);
+  std::vector<Floats> inputs, outputs;
+  for (const ValueId id : graph.inputs) {
+    inputs.push_back(random_floats(random, element_count(graph.value(id).shape)));
+  }
+  for (const ValueId id : graph.outputs) {
+    outputs.emplace_back(static_cast<size_t>(element_count(graph.value(id).shape)));
+  }
+  const std::vector<std::span<const float>> from(inputs.begin(), inputs.end());
+  const std::vector<std::span<float>> to(outputs.begin(), outputs.end());
+  std::vector<double> with, without;
+  for (int run = 0; run <= kWholeRuns; ++run) {
+    CALDERA_TRY_ASSIGN(const double a, run_seconds(tuned, from, to));
+    CALDERA_TRY_ASSIGN(const double b, run_seconds(untuned, from, to));
+    if (run == 0) continue;
+    with.push_back(a);
+    without.push_back(b);
+  }
+  report.tuned_seconds = median(std::move(with));
+  report.untuned_seconds = median(std::move(without));
+  return {};
+}
+
+class Tuner {
+ public:
+  Tuner(const Device& device, const Graph& graph, const Weights& weights,
+        const TuneOptions& options)
+      : device_(device),
+        graph_(graph),
+        weights_(weights),
+        options_(options),
+        file_(device.impl().measurements_file("tuning")),
+        known_(Tuning::read(file_)) {}
+
+  Result<TuneReport> run() {
+    CALDERA_TRY(find_problems());
+    for (size_t i = 0; i < report_.layers.size(); ++i) {
+      if (options_.on_layer) {
+        options_.on_layer(report_.layers[i].layer, static_cast<int>(i),
+                          static_cast<int>(report_.layers.size()));
+      }
+      CALDERA_TRY(measure(report_.layers[i], *nodes_[i]));
+    }
+    return settle();
+  }
+
+ private:
+  // The distinct problems that more than one variant takes.
+  Status find_problems() {
+    SessionOptions untuned = options_.session;
+    untuned.tuned = false;
+    CALDERA_TRY_ASSIGN(plan_, make_plan(device_.impl().capabilities(), device_.info().name, graph_,
+                                        weights_, untuned, {}));
+    std::map<std::string, size_t> index;
+    for (size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
+      const Node& node = plan_.graph.nodes[i];
+      if (variants_of(node).size() < 2) continue;
+      const std::string problem = problem_key(plan_.graph, node, plan_.precision);
+      if (options_.only_missing && !known_.choice(problem).empty()) continue;
+      const auto [at, is_new] = index.emplace(problem, report_.layers.size());
+      if (!is_new) {
+        ++report_.layers[at->second].layers;
+        continue;
+      }
+      const std::string untuned_kernel(plan_.kernels[i]->name);
+      report_.layers.push_back({.layer = node.name,
+                                .problem = problem,
+                                .untuned = untuned_kernel,
+                                .chosen = untuned_kernel});
+      nodes_.push_back(&node);
+    }
+    return {};
+  }
+
+  std::vector<const KernelVariant*> variants_of(const Node& node) const {
+    const KernelContext context{device_.impl().capabilities(), plan_.graph, node, plan_.precision};
+    std::vector<const KernelVariant*> list;
+    for (const KernelVariant& variant : kernel_variants(node.kind())) {
+      if (variant.emit && (!variant.supported || variant.supported(context))) {
+        list.push_back(&variant);
+      }
+    }
+    // The likely ones first, so that hopeless ones are known for such at once.
+    const auto cost = [&](const KernelVariant* v) { return v->cost ? v->cost(context) : 0.0; };
+    std::stable_sort(list.begin(), list.end(),
+                     [&](const auto* a, const auto* b) { return cost(a) < cost(b); });
+    return list;
+  }
+
+  Status measure(LayerTuning& layer, const Node& node) {
+    CALDERA_TRY_ASSIGN(const Problem problem, make_problem(plan_.graph, node));
+    double best = std::numeric_limits<double>::infinity();
+    for (const KernelVariant* variant : variants_of(node)) {
+      CALDERA_TRY_ASSIGN(const KernelTrial trial,
+                         try_kernel(device_, problem, variant->name, options_.session, best));
+      layer.trials.push_back(trial);
+      if (!trial.refusal.empty()) {
+        if (trial.error > 0) found_.refuse(layer.problem, trial.kernel);
+        continue;
+      }
+      if (trial.seconds >= best) continue;
+      best = trial.seconds;
+      layer.chosen = trial.kernel;
+    }
+    if (best < std::numeric_limits<double>::infinity()) {
+      found_.choose(layer.problem, {layer.chosen, best});
+    }
+    return {};
+  }
+
+  // Keeps what was found, unless whole runs are slower by it.
+  Result<TuneReport> settle() {
+    Tuning merged = known_;
+    merged.merge(found_);
+    if (file_.empty() || report_.layers.empty()) return std::move(report_);
+    CALDERA_TRY(merged.write(file_));
+    for (int attempt = 0; attempt < kAttempts && !report_.kept; ++attempt) {
+      CALDERA_TRY(compare_whole(device_, graph_, weights_, options_.session, report_));
+      report_.kept = report_.tuned_seconds <= report_.untuned_seconds;
+    }
+    if (!report_.kept) {
+      for (LayerTuning& layer : report_.layers) {
+        merged.choose(layer.problem, {layer.untuned, 0});
+        layer.chosen = layer.untuned;
+      }
+      CALDERA_TRY(merged.write(file_));
+    }
+    return std::move(report_);
+  }
+
+  const Device& device_;
+  const Graph& graph_;
+  const Weights& weights_;
+  const TuneOptions& options_;
+  std::filesystem::path file_;
+  Tuning known_;
+  Tuning found_;
+  Plan plan_;
+  std::vector<const Node*> nodes_;  // By layer of the report.
+  TuneReport report_;
+};
+
+}  // namespace
+
+Result<TuneReport> tune(const Device& device, const Graph& graph, const Weights& weights,
+                        const TuneOptions& options) {
+  return detail::no_throw<Result<TuneReport>>(
+      "tuning", [&] { return Tuner(device, graph, weights, options).run(); });
+}
+
+}  // namespace caldera

@@ -1,0 +1,44 @@
+// What was measured of kernels on one device: which one is fastest for a problem, and which are
+// wrong. Kept on disk by device, driver and Caldera's version; made by graph/tuner.cpp, read by
+// every plan.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "caldera/result.h"
+
+namespace caldera {
+
+class Tuning {
+ public:
+  struct Choice {
+    std::string kernel;
+    double seconds = 0;
+  };
+
+  // Nothing, where there is no such file, or one of another version, or a damaged one.
+  static Tuning read(const std::filesystem::path& path);
+  Status write(const std::filesystem::path& path) const;
+
+  // The fastest kernel for a problem (graph/problem_key.h); empty where none was measured.
+  std::string_view choice(const std::string& problem) const;
+  // Whether a kernel gave wrong results for a problem.
+  bool refused(const std::string& problem, std::string_view kernel) const;
+
+  void choose(const std::string& problem, Choice choice);
+  void refuse(const std::string& problem, std::string kernel);
+  // Forgets a choice; a refusal stays.
+  void forget(const std::string& problem) { choices_.erase(problem); }
+  // Takes the other's choices and refusals over these.
+  void merge(const Tuning& other);
+
+ private:
+  std::map<std::string, Choice> choices_;                 // By problem.
+  std::map<std::string, std::set<std::string>> refused_;  // Kernels by problem.
+};
+
+}  // namespace caldera

@@ -1,0 +1,148 @@
+// `caldera tune`: measures kernels on a model's own layers, once a device and driver.
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "caldera/tuner.h"
+
+#include "tools/arguments.h"
+#include "tools/command.h"
+#include "tools/progress.h"
+#include "tools/report.h"
+
+namespace caldera::tool {
+
+namespace {
+
+struct Args {
+  ModelArgs model;
+  DeviceArgs device;
+  int64_t batch = 1;
+  int32_t input_size = 0;
+  bool json = false;
+};
+
+const KernelTrial* trial_of(const LayerTuning& layer, const std::string& kernel) {
+  const auto found = std::find_if(layer.trials.begin(), layer.trials.end(),
+                                  [&](const KernelTrial& trial) { return trial.kernel == kernel; });
+  return found == layer.trials.end() ? nullptr : &*found;
+}
+
+void print_table(const TuneReport& report) {
+  using Align = Table::Align;
+  Table table({{"layer"},
+               {"layers", Align::kRight},
+               {"fastest kernel"},
+               {"time", Align::kRight},
+               {"without tuning"},
+               {"time", Align::kRight}});
+  const auto time = [](const KernelTrial* trial) {
+    return trial && trial->refusal.empty() ? human_seconds(trial->seconds) : std::string("-");
+  };
+  for (const LayerTuning& layer : report.layers) {
+    const bool same = layer.chosen == layer.untuned;
+    table.add({layer.layer, std::to_string(layer.layers), layer.chosen,
+               time(trial_of(layer, layer.chosen)), same ? "the same" : layer.untuned,
+               same ? "" : time(trial_of(layer, layer.untuned))});
+  }
+  table.print();
+}
+
+// Variants that computed something else than the CPU: of interest to whoever keeps the driver.
+void note_refusals(const TuneReport& report) {
+  for (const LayerTuning& layer : report.layers) {
+    for (const KernelTrial& trial : layer.trials) {
+      if (trial.refusal.empty() || trial.error == 0) continue;
+      print_note(fmt::format("{} is wrong on this driver for {} ({}): error {:.1e}; it is not used",
+                             trial.kernel, layer.layer, layer.problem, trial.error));
+    }
+  }
+}
+
+Json to_json(const LayerTuning& layer) {
+  Json trials = Json::array();
+  for (const KernelTrial& trial : layer.trials) {
+    Json entry = {{"kernel", trial.kernel}};
+    if (trial.refusal.empty()) {
+      entry["seconds"] = trial.seconds;
+      entry["error"] = trial.error;
+    } else {
+      entry["refusal"] = trial.refusal;
+    }
+    trials.push_back(std::move(entry));
+  }
+  return {{"layer", layer.layer},   {"layers", layer.layers},   {"problem", layer.problem},
+          {"chosen", layer.chosen}, {"untuned", layer.untuned}, {"trials", std::move(trials)}};
+}
+
+Result<int> run_tune(const Args& args) {
+  CALDERA_TRY_ASSIGN(const Model model, load_model(args.model));
+  CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
+  if (args.device.no_cache) {
+    return usage_error("--no-cache keeps nothing, and `caldera tune` is for what is kept");
+  }
+  Size2d size = model.input_size();
+  if (args.input_size > 0) size = {args.input_size, args.input_size};
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(args.batch, size));
+  TuneOptions options;
+  options.session = args.device.session();
+  std::optional<Progress> progress;
+  options.on_layer = [&](const std::string&, int index, int count) {
+    if (!progress) progress.emplace(count, "layers");
+    progress->update(index);
+  };
+  CALDERA_TRY_ASSIGN(const TuneReport report, tune(device, graph, model.weights(), options));
+  if (progress) progress->finish();
+  note_refusals(report);
+  if (args.json) {
+    Json layers = Json::array();
+    for (const LayerTuning& layer : report.layers) layers.push_back(to_json(layer));
+    print_json({{"model", model.architecture().full_name()},
+                {"batch", args.batch},
+                {"device", device.info().name},
+                {"driver", device.info().driver_info},
+                {"untuned_seconds", report.untuned_seconds},
+                {"tuned_seconds", report.tuned_seconds},
+                {"kept", report.kept},
+                {"layers", std::move(layers)}});
+    return kExitDone;
+  }
+  print_table(report);
+  if (report.layers.empty()) {
+    fmt::print("no layer has more than one kernel on this device\n");
+    return kExitDone;
+  }
+  fmt::print("\n{} a run with these, {} without: {}\n", human_seconds(report.tuned_seconds),
+             human_seconds(report.untuned_seconds),
+             report.kept ? "kept for every later run on this device and driver"
+                         : "not faster, so nothing changes");
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_tune(CLI::App& app, Action& action) {
+  auto args = std::make_shared<Args>();
+  CLI::App* command = app.add_subcommand(
+      "tune",
+      "Measure every kernel on a model's own layers, check each against the CPU, and keep the\n"
+      "fastest for later runs of any command on this device and driver.");
+  add_model(*command, args->model);
+  command->add_option("--batch", args->batch, "Images a run (1): each batch is tuned by itself")
+      ->type_name("N")
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  command->add_option("--input-size", args->input_size, "Height and width of the images")
+      ->type_name("N")
+      ->check(CLI::Range(1, 8192));
+  add_device_options(*command, args->device);
+  add_json_option(*command, args->json);
+  command->footer(
+      "Takes from seconds to minutes. What is kept lies beside the compiled pipelines, in\n"
+      "$XDG_CACHE_HOME/caldera or ~/.cache/caldera.\n"
+      "Example:\n"
+      "  caldera tune resnet50.pth --batch 8");
+  on_chosen(*command, action, args, run_tune);
+}
+
+}  // namespace caldera::tool
