@@ -5,6 +5,7 @@
 #include "caldera/checkpoint.h"
 #include "caldera/dataset.h"
 #include "caldera/device.h"
+#include "caldera/device_peak.h"
 #include "caldera/graph.h"
 #include "caldera/image.h"
 #include "caldera/model.h"

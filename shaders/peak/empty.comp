@@ -1,0 +1,14 @@
+#version 450
+// Does nothing, but binds a buffer that it might write: so it waits for the dispatch before it, as
+// the layers of a network do.
+#extension GL_GOOGLE_include_directive : require
+#include "../common/grid.glsl"
+#include "peak_params.h"
+
+layout(push_constant) uniform Push { CopyParams p; };
+
+layout(std430, binding = 0) writeonly buffer Output { vec4 y[]; };
+
+void main() {
+  if (p.vectors > 0) y[0] = vec4(0);
+}

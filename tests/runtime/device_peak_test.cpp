@@ -1,0 +1,89 @@
+// What a device is measured to do at best: figures that can be figures, and work that takes longer
+// the more there is of it. How large they are is the machine's affair.
+#include "caldera/device_peak.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include "runtime/device_impl.h"
+#include "runtime/peak_work.h"
+#include "tests/support/device.h"
+
+namespace caldera {
+namespace {
+
+// The best of several, for other programs run here too.
+double best_of(const std::function<Result<double>()>& time) {
+  double best = INFINITY;
+  for (int i = 0; i < 5; ++i) {
+    const Result<double> seconds = time();
+    EXPECT_TRUE(seconds.ok()) << seconds.error().message;
+    if (seconds.ok()) best = std::min(best, *seconds);
+  }
+  return best;
+}
+
+TEST(DevicePeak, IsFiniteAndPositive) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Result<DevicePeak> peak = measure_peak(device);
+  ASSERT_TRUE(peak.ok()) << peak.error().message;
+  for (const double figure : {peak->gflops_fp32, peak->copy_gbps, peak->submit_seconds}) {
+    EXPECT_TRUE(std::isfinite(figure) && figure > 0) << figure;
+  }
+  EXPECT_GE(peak->dispatch_seconds, 0);
+  // A dispatch within a command buffer is never as slow as a millisecond.
+  EXPECT_LT(peak->dispatch_seconds, 1e-3);
+  EXPECT_EQ(peak->gflops_fp16 > 0, device.info().fp16);
+  // One core of any machine does more than this, and no device a thousand times the largest.
+  EXPECT_GT(peak->gflops_fp32, 0.1);
+  EXPECT_LT(peak->gflops_fp32, 1e8);
+  EXPECT_GT(peak->copy_gbps, 0.01);
+  EXPECT_LT(peak->copy_gbps, 1e6);
+}
+
+// A compiler that folded the chains away would make 64 times the work free.
+TEST(DevicePeak, TheMultiplyAddsAreReallyDone) {
+  CALDERA_REQUIRE_DEVICE(device);
+  std::vector<ShaderId> shaders{ShaderId::multiply_add_float, ShaderId::multiply_add_vec4};
+  if (device.info().fp16) shaders.push_back(ShaderId::multiply_add_f16);
+  for (const ShaderId shader : shaders) {
+    const double once = best_of([&] { return time_multiply_adds(device, shader, 8); });
+    const double often = best_of([&] { return time_multiply_adds(device, shader, 512); });
+    EXPECT_GT(often, once) << shader_name(shader);
+    // And no device does a workgroup's million in a nanosecond.
+    EXPECT_GT(often, 512 * 1e-9) << shader_name(shader);
+  }
+}
+
+TEST(DevicePeak, CopyingMoreTakesLonger) {
+  CALDERA_REQUIRE_DEVICE(device);
+  constexpr uint64_t kBytes = uint64_t{16} << 20;
+  const auto make = [&] {
+    return Buffer::create(device.impl().shared_from_this(), kBytes, MemoryKind::kDevice, "a copy");
+  };
+  const Result<Buffer> from = make();
+  const Result<Buffer> to = make();
+  ASSERT_TRUE(from.ok() && to.ok());
+  for (const CopyWay way : {CopyWay::kCommand, CopyWay::kShader}) {
+    const auto seconds = [&](uint64_t bytes, uint64_t count) {
+      return best_of([&] { return time_copies(device, way, *from, *to, bytes, count); });
+    };
+    const double small = seconds(kBytes / 8, 8);
+    EXPECT_GT(seconds(kBytes, 8), small);
+    EXPECT_GT(seconds(kBytes / 8, 64), small);
+  }
+}
+
+TEST(DevicePeak, EmptyDispatchesCostLittleButNotNothing) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const double none = best_of([&] { return time_empty_dispatches(device, 0); });
+  const double many = best_of([&] { return time_empty_dispatches(device, 1000); });
+  EXPECT_GT(none, 0);
+  EXPECT_GT(many, none);
+}
+
+}  // namespace
+}  // namespace caldera
