@@ -230,6 +230,10 @@ int64_t Predictor::batch() const {
   return state_->batch;
 }
 
+Precision Predictor::precision() const {
+  return state_->members.front().sessions.front().session.precision();
+}
+
 int64_t Predictor::samples_per_run() const {
   return std::max<int64_t>(1, state_->batch / state_->view_sets->front().count);
 }

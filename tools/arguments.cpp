@@ -93,13 +93,20 @@ void add_ensemble(CLI::App& command, ModelArgs& args) {
   add_model_options(command, args);
 }
 
-void add_device_options(CLI::App& command, DeviceArgs& args, bool with_fuse) {
+void add_device_options(CLI::App& command, DeviceArgs& args) {
   command.add_option("--device", args.device, "By name, index or UUID; see `caldera devices`")
       ->envname("CALDERA_DEVICE")
       ->type_name("DEVICE");
-  if (with_fuse) {
-    command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
-  }
+  const auto choose = [&args](const std::string& name) {
+    args.precision = name == precision_name(Precision::kFp16) ? Precision::kFp16 : Precision::kFp32;
+  };
+  command
+      .add_option_function<std::string>(
+          "--precision", choose,
+          "Of stored weights and activations: fp32, or fp16 where there is (fp32)")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"fp32", "fp16"}));
+  command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
   command.add_flag("--no-cache", args.no_cache, "Keep no compiled pipelines between runs");
   command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
 }
@@ -217,6 +224,9 @@ Result<Device> open_device(const DeviceArgs& args) {
   Result<Device> device = Device::open(options);
   if (!device.ok() && device.error().code == ErrorCode::kNoDevice && args.device.empty()) {
     return Error{ErrorCode::kNoDevice, device.error().message + "; `caldera doctor` looks closer"};
+  }
+  if (device.ok() && args.precision == Precision::kFp16 && !device->info().fp16) {
+    print_note(device->info().name + " has no fp16, so fp32 is used");
   }
   return device;
 }

@@ -29,10 +29,11 @@ struct DeviceArgs {
   bool no_cache = false;
   bool validation = false;
   bool no_fuse = false;
+  Precision precision = Precision::kFp32;
   bool tune = false;
 
   SessionOptions session() const {
-    return {.fuse = !no_fuse, .keep_activations = false, .tune = tune, .kernels = {}};
+    return {.fuse = !no_fuse, .precision = precision, .tune = tune};
   }
 };
 
@@ -51,8 +52,8 @@ void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
 void add_model(CLI::App& command, ModelArgs& args);
 // --model, any number of times: an ensemble in place of MODEL.
 void add_ensemble(CLI::App& command, ModelArgs& args);
-// --device, --no-cache, --validation; --no-fuse where `with_fuse`.
-void add_device_options(CLI::App& command, DeviceArgs& args, bool with_fuse = true);
+// --device, --precision, --no-fuse, --no-cache, --validation.
+void add_device_options(CLI::App& command, DeviceArgs& args);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
 // --json.
@@ -70,6 +71,7 @@ void note_random_weights(const ModelArgs& args);
 // Images as a tensor, float32 [N, channels, H, W], from a NumPy file.
 Result<Tensor> read_input(const std::string& path, int64_t channels);
 
+// With a note where the device lacks the precision asked for: sessions on it then take fp32.
 Result<Device> open_device(const DeviceArgs& args);
 // For `images` images in all.
 Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,

@@ -122,6 +122,7 @@ Result<int> run_classify(const Args& given) {
     print_json({{"images", results},
                 {"skipped", skipped},
                 {"device", device.info().name},
+                {"precision", precision_name(predictor.precision())},
                 {"model", model_names(models)}});
   }
   return skipped > 0 ? kExitBadInput : kExitDone;

@@ -87,9 +87,16 @@ Result<ClassMap> map_classes(const ImageFolder& folder, const std::vector<std::s
   return map;
 }
 
+// What gave the answers.
+struct Setup {
+  std::string model;
+  std::string device;
+  Precision precision = Precision::kFp32;
+};
+
 void print_result(const std::vector<Tally>& per_class, const Tally& all, int64_t skipped,
-                  const ImageFolder& folder, double seconds, double waited, const Device& device,
-                  const std::string& model, bool by_order) {
+                  const ImageFolder& folder, double seconds, double waited, const Setup& setup,
+                  bool by_order) {
   using enum Table::Align;
   Table table(
       {{"class"}, {"images", kRight}, {"correct", kRight}, {"top-1", kRight}, {"top-5", kRight}});
@@ -112,16 +119,16 @@ void print_result(const std::vector<Tally>& per_class, const Tally& all, int64_t
   summary.add(
       {"speed", fmt::format("{:.1f} images/s; the device waited for images {:.0f}% of the time",
                             static_cast<double>(all.images) / seconds, 100 * waited / seconds)});
-  summary.add({"model", model});
-  summary.add({"device", device.info().name});
+  summary.add({"model", setup.model});
+  summary.add({"device", setup.device});
+  summary.add({"precision", std::string(precision_name(setup.precision))});
   if (by_order)
     summary.add({"classes", "by the folders' sorted order, as the model names none of them"});
   summary.print();
 }
 
 Json to_json(const std::vector<Tally>& per_class, const Tally& all, int64_t skipped,
-             const ImageFolder& folder, double seconds, const Device& device,
-             const std::string& model) {
+             const ImageFolder& folder, double seconds, const Setup& setup) {
   Json classes = Json::array();
   for (size_t i = 0; i < per_class.size(); ++i) {
     classes.push_back({{"class", folder.classes[i]},
@@ -130,15 +137,12 @@ Json to_json(const std::vector<Tally>& per_class, const Tally& all, int64_t skip
                        {"top1", per_class[i].top1()},
                        {"top5", per_class[i].top5()}});
   }
-  return {{"images", all.images},
-          {"top1", all.top1()},
-          {"top5", all.top5()},
-          {"correct", all.correct},
-          {"skipped", skipped},
-          {"images_per_second", static_cast<double>(all.images) / seconds},
-          {"device", device.info().name},
-          {"model", model},
-          {"per_class", classes}};
+  return {
+      {"images", all.images},   {"top1", all.top1()},
+      {"top5", all.top5()},     {"correct", all.correct},
+      {"skipped", skipped},     {"images_per_second", static_cast<double>(all.images) / seconds},
+      {"device", setup.device}, {"precision", precision_name(setup.precision)},
+      {"model", setup.model},   {"per_class", classes}};
 }
 
 Result<int> run_eval(const Args& given) {
@@ -220,11 +224,12 @@ Result<int> run_eval(const Args& given) {
   if (all.images == 0) {
     return usage_error(fmt::format("{}: none of its {} images can be decoded", where, skipped));
   }
+  const Setup setup{model_names(models), device.info().name, predictor.precision()};
   if (args.json) {
-    print_json(to_json(per_class, all, skipped, folder, seconds, device, model_names(models)));
+    print_json(to_json(per_class, all, skipped, folder, seconds, setup));
   } else {
-    print_result(per_class, all, skipped, folder, seconds, loader.seconds_waited(), device,
-                 model_names(models), !map.by_name && has_class_names(predictor.labels()));
+    print_result(per_class, all, skipped, folder, seconds, loader.seconds_waited(), setup,
+                 !map.by_name && has_class_names(predictor.labels()));
   }
   return kExitDone;
 }

@@ -29,6 +29,7 @@ struct Cost {
   int64_t multiply_adds = 0;
   std::optional<SessionStats> planned;
   std::string device;
+  Precision precision = Precision::kFp32;
 };
 
 // What the file says by itself; an architecture's name has no file.
@@ -53,6 +54,7 @@ Result<Cost> cost_of(const Model& model, const Args& args) {
                      model.session(*device, args.batch, args.device.session()));
   cost.planned = session.stats();
   cost.device = device->info().name;
+  cost.precision = session.precision();
   return cost;
 }
 
@@ -115,10 +117,10 @@ void print_summary(const std::string& name, const FileFacts* file, const Result<
                                        human_count(static_cast<double>(cost->parameters)))});
   table.add({"multiply-adds", human_count(static_cast<double>(cost->multiply_adds)) + " an image"});
   if (cost->planned) {
-    table.add(
-        {"memory", fmt::format("{} of weights, {} of activations at batch {}, on {}",
-                               human_bytes(cost->planned->weights_bytes),
-                               human_bytes(cost->planned->arena_bytes), batch, cost->device)});
+    table.add({"memory", fmt::format("{} of weights, {} of activations at batch {}, {}, on {}",
+                                     human_bytes(cost->planned->weights_bytes),
+                                     human_bytes(cost->planned->arena_bytes), batch,
+                                     precision_name(cost->precision), cost->device)});
   } else {
     table.add({"memory", fmt::format("{} of weights; activations are planned where there is a "
                                      "Vulkan device",
@@ -143,6 +145,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
             {"weights_bytes", nullptr},
             {"activation_bytes", nullptr},
             {"device", nullptr},
+            {"precision", nullptr},
             {"problem", nullptr},
             {"tensors", Json::array()}};
   if (file) {
@@ -172,6 +175,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
   if (cost->planned) {
     json["activation_bytes"] = cost->planned->arena_bytes;
     json["device"] = cost->device;
+    json["precision"] = precision_name(cost->precision);
   }
   return json;
 }

@@ -41,11 +41,13 @@ Result<Tensor> make_input(const Args& args, const Model& model) {
 }
 
 // After the results, which are written even so: they may show where it went wrong.
-int exit_status(bool finite) {
+int exit_status(bool finite, Precision precision) {
   if (finite) return kExitDone;
   print_note(
-      "the logits hold NaN or infinity; `caldera verify` tells whether the network or this device "
-      "is at fault");
+      precision == Precision::kFp16
+          ? "the logits hold NaN or infinity; fp16 ends at 65,504: try fp32"
+          : "the logits hold NaN or infinity; `caldera verify` tells whether the network or this "
+            "device is at fault");
   return kExitFailed;
 }
 
@@ -86,6 +88,7 @@ Result<int> run_run(const Args& args) {
   if (args.json) {
     print_json({{"model", model.architecture().full_name()},
                 {"device", device.info().name},
+                {"precision", precision_name(session.precision())},
                 {"input_shape", shape},
                 {"output_shape", output_shape},
                 {"output", args.output.empty() ? Json(nullptr) : Json(args.output)},
@@ -97,11 +100,12 @@ Result<int> run_run(const Args& args) {
                 {"weights_bytes", stats.weights_bytes},
                 {"activation_bytes", stats.arena_bytes},
                 {"dispatches", stats.dispatches}});
-    return exit_status(finite);
+    return exit_status(finite, session.precision());
   }
   Table table({{""}, {""}});
   table.add({"model", model.architecture().full_name()});
   table.add({"device", device.info().name});
+  table.add({"precision", std::string(precision_name(session.precision()))});
   table.add({"input", to_string(shape) + (args.input.empty() ? ", random" : ", " + args.input)});
   table.add({"output", to_string(output_shape) + (args.output.empty() ? "" : ", " + args.output)});
   table.add({"time", repeat == 1 ? human_seconds(median) + ", the first run"
@@ -114,7 +118,7 @@ Result<int> run_run(const Args& args) {
       {"memory", fmt::format("{} of weights, {} of activations", human_bytes(stats.weights_bytes),
                              human_bytes(stats.arena_bytes))});
   table.print();
-  return exit_status(finite);
+  return exit_status(finite, session.precision());
 }
 
 }  // namespace

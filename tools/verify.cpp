@@ -21,11 +21,17 @@ namespace caldera::tool {
 namespace {
 
 constexpr int kRepeats = 10;
-// What rounding alone comes to: float32 sums of a layer, and a whole network of up to 152 layers
-// or beyond.
-constexpr double kTolerance = 1e-4;
-constexpr double kDeepTolerance = 1e-3;
-constexpr double kRoundingSlack = 4;  // Times what the CPU's own two ways to round differ by.
+// What rounding alone comes to, with a margin: of a layer, and of a whole network of up to 152
+// layers or beyond. In fp16 a layer's weights and result are rounded to 11 bits, 5e-4 at most of
+// each, and a network's every layer passes that on.
+struct Tolerances {
+  double layer, logits, deep_logits;
+};
+constexpr Tolerances kFp32Tolerances{1e-4, 1e-4, 1e-3};
+constexpr Tolerances kFp16Tolerances{2e-3, 1e-2, 5e-2};
+constexpr double kLargestHalf = 65504;
+constexpr double kHalfRounding = 8192;  // Times fp32's: 11 bits and 24.
+constexpr double kRoundingSlack = 4;    // Times what the CPU's own two ways to round differ by.
 constexpr int64_t kDeep = 200;
 
 struct Args {
@@ -42,6 +48,10 @@ bool all_finite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
 
+const Tolerances& tolerances(Precision precision) {
+  return precision == Precision::kFp16 ? kFp16Tolerances : kFp32Tolerances;
+}
+
 struct LayerError {
   std::string layer;
   std::string op;
@@ -56,9 +66,12 @@ struct Verdict {
   double largest = 0;
   std::string largest_layer;
   double logits = 0;
-  double layer_tolerance = kTolerance;
-  double logits_tolerance = kTolerance;
+  Precision precision = Precision::kFp32;
+  double layer_tolerance = 0;
+  double logits_tolerance = 0;
   int repeats_equal = 0;
+  // In fp16, the first layer whose result has values beyond it.
+  std::string beyond_half;
   // The first layer that is NaN or infinite on the CPU too, where the logits are: then there is
   // nothing to hold the device against.
   std::string overflow;
@@ -105,6 +118,11 @@ Status check_layers(const Session& session, const std::vector<float>& input, Pro
                      graph.value(node.output).shape,
                      relative_l2(found, expected),
                      all_finite(expected)};
+    if (verdict.precision == Precision::kFp16 && verdict.beyond_half.empty() &&
+        std::any_of(expected.begin(), expected.end(),
+                    [](float v) { return std::abs(v) > kLargestHalf; })) {
+      verdict.beyond_half = layer.layer;
+    }
     if (!(layer.error <= verdict.largest)) {
       verdict.largest = layer.error;
       verdict.largest_layer = layer.layer;
@@ -158,7 +176,10 @@ Result<Verdict> check(const Device& device, const Model& model, const Tensor& in
   Verdict verdict;
   const auto deep = std::count_if(graph.nodes.begin(), graph.nodes.end(),
                                   [](const Node& node) { return node.kind() == OpKind::kConv2d; });
-  verdict.logits_tolerance = deep > kDeep ? kDeepTolerance : kTolerance;
+  verdict.precision = session.precision();
+  const Tolerances& allowed = tolerances(verdict.precision);
+  verdict.layer_tolerance = allowed.layer;
+  verdict.logits_tolerance = deep > kDeep ? allowed.deep_logits : allowed.logits;
   if (args.tolerance > 0) verdict.layer_tolerance = verdict.logits_tolerance = args.tolerance;
 
   const std::vector<float> values(input.floats().begin(), input.floats().end());
@@ -184,7 +205,9 @@ Result<Verdict> check(const Device& device, const Model& model, const Tensor& in
         reference_logits(session.graph(), session.weights(), values, fused, again, overflow),
         expected);
     fused.finish();
-    verdict.logits_tolerance = std::max(verdict.logits_tolerance, kRoundingSlack * rounding);
+    const double coarser = verdict.precision == Precision::kFp16 ? kHalfRounding : 1;
+    verdict.logits_tolerance =
+        std::max(verdict.logits_tolerance, kRoundingSlack * coarser * rounding);
   }
 
   std::vector<float> again(logits.size());
@@ -213,6 +236,7 @@ void print_verdict(const Verdict& verdict, const Args& args, const std::string& 
   Table summary({{""}, {""}});
   summary.add({"model", model});
   summary.add({"device", device});
+  summary.add({"precision", std::string(precision_name(verdict.precision))});
   summary.add({"input", to_string(input) + (args.input.empty() ? ", random" : ", " + args.input)});
   summary.add(
       {"layers",
@@ -237,13 +261,18 @@ std::string problem_of(const Verdict& verdict, const Args& args) {
         verdict.overflow,
         args.input.empty() ? "the checkpoint's weights" : "the input and the checkpoint's weights");
   }
+  if (!verdict.beyond_half.empty()) {
+    return fmt::format("{} has values beyond 65,504, where fp16 ends: run this network in fp32",
+                       verdict.beyond_half);
+  }
   const bool layers = !(verdict.largest <= verdict.layer_tolerance);
   const std::string what = layers ? "the device's result is wrong in " + verdict.largest_layer
                            : verdict.repeats_equal < kRepeats
                                ? "runs on the device differ from each other"
                                : "the device's logits are wrong";
-  const bool tight = args.tolerance > 0 && verdict.largest <= kTolerance &&
-                     verdict.logits <= kTolerance && verdict.repeats_equal == kRepeats;
+  const Tolerances& allowed = tolerances(verdict.precision);
+  const bool tight = args.tolerance > 0 && verdict.largest <= allowed.layer &&
+                     verdict.logits <= allowed.logits && verdict.repeats_equal == kRepeats;
   if (tight) {
     return fmt::format(
         "the errors exceed --tolerance {}, but rounding alone comes to as much; "
@@ -279,6 +308,7 @@ Json to_json(const Verdict& verdict, const std::string& problem, const std::stri
           {"repeats_equal", verdict.repeats_equal},
           {"input_shape", input},
           {"device", device},
+          {"precision", precision_name(verdict.precision)},
           {"model", model},
           {"layers", layers}};
 }
@@ -333,7 +363,8 @@ void add_verify(CLI::App& app, Action& action) {
       ->excludes(input);
   command
       ->add_option("--tolerance", args->tolerance,
-                   "Of layers and logits (1e-4; logits beyond 200 layers 1e-3)")
+                   "Of layers and logits (1e-4, logits beyond 200 layers 1e-3;\n"
+                   "fp16: layers 2e-3, logits 1e-2, beyond 200 layers 5e-2)")
       ->type_name("X")
       ->check(positive_number);
   add_device_options(*command, args->device);

@@ -50,6 +50,8 @@ class Predictor {
   const std::vector<std::string>& labels() const;
   // Views that one run takes: as asked, or as chosen.
   int64_t batch() const;
+  // What its sessions took: fp32 where the device lacks what was asked for.
+  Precision precision() const;
   // How many samples one call of predict() best takes: they fill a batch.
   int64_t samples_per_run() const;
 

@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
@@ -88,12 +89,47 @@ TEST(Devices, AreChosenByNumberNameOrUuidAndRefusedOtherwise) {
   EXPECT_THAT(none.err, HasSubstr("no such device"));
 }
 
+// Every command that runs networks says in what precision it did; one without a device's help is
+// told why.
+TEST(Precision, IsFp16WhereTheDeviceHasItAndElseFp32WithANote) {
+  const ScratchDir scratch;
+  const std::string image = scratch / "images" / "cat" / "a.bmp";
+  write_bmp(image, 32, 1, 2, 3);
+  const std::string model = scratch / "a.safetensors";
+  ASSERT_EQ(run_program({"convert", "cifar_resnet20", model}).code, 0);
+  const bool has = expect_json(run_program({"devices", "--json"}))["devices"][0]["fp16"];
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"run", model, "--repeat", "1"},
+        {"classify", model, image},
+        {"eval", model, scratch / "images"},
+        {"verify", model, "--input-size", "32"},
+        {"inspect", model}}) {
+    for (const std::string asked : {"fp32", "fp16"}) {
+      std::vector<std::string> arguments = command;
+      arguments.insert(arguments.end(), {"--precision", asked, "--json"});
+      const Outcome outcome = run_program(arguments);
+      EXPECT_EQ(expect_json(outcome)["precision"], has ? asked : "fp32") << command[0];
+      if (asked == "fp16" && !has) {
+        EXPECT_THAT(outcome.err, EndsWith("has no fp16, so fp32 is used\n")) << command[0];
+        EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << command[0];
+      } else {
+        EXPECT_EQ(outcome.err, "") << command[0];
+      }
+    }
+  }
+}
+
+TEST(Precision, OtherThanTheTwoIsRefused) {
+  EXPECT_THAT(expect_refused(run_program({"run", "cifar_resnet20", "--precision", "int8"})),
+              AllOf(HasSubstr("fp32"), HasSubstr("fp16")));
+}
+
 TEST(Run, TimesARandomInput) {
   const nlohmann::json json = expect_json(
       run_program({"run", "cifar_resnet20", "--batch", "3", "--repeat", "2", "--json"}));
-  EXPECT_THAT(keys(json), UnorderedElementsAre("model", "device", "input_shape", "output_shape",
-                                               "output", "repeat", "median_seconds", "min_seconds",
-                                               "images_per_second", "setup_seconds",
+  EXPECT_THAT(keys(json), UnorderedElementsAre("model", "device", "precision", "input_shape",
+                                               "output_shape", "output", "repeat", "median_seconds",
+                                               "min_seconds", "images_per_second", "setup_seconds",
                                                "weights_bytes", "activation_bytes", "dispatches"));
   EXPECT_EQ(json["model"], "cifar_resnet20");
   EXPECT_EQ(json["input_shape"], (std::vector<int>{3, 3, 32, 32}));
@@ -147,13 +183,39 @@ TEST(Verify, FindsThisDeviceRight) {
     EXPECT_THAT(keys(json),
                 UnorderedElementsAre("passed", "max_layer_error", "logits_error", "layer_tolerance",
                                      "logits_tolerance", "repeats", "repeats_equal", "input_shape",
-                                     "device", "model", "layers", "problem"));
+                                     "device", "precision", "model", "layers", "problem"));
     EXPECT_TRUE(json["problem"].is_null());
     EXPECT_EQ(json["passed"], true);
     EXPECT_EQ(json["repeats_equal"], 10);
     EXPECT_LE(json["max_layer_error"], 1e-5);
     EXPECT_GE(json["layers"].size(), 20u);
   }
+}
+
+// Fp16's error is that of rounding to 11 bits, and no more: a device that computed wrongly could
+// not hide in what is allowed.
+TEST(Verify, FindsThisDeviceRightInFp16) {
+  for (const std::string fuse : {"", "--no-fuse"}) {
+    std::vector<std::string> arguments{"verify", "cifar_resnet20", "--precision", "fp16", "--json"};
+    if (!fuse.empty()) arguments.push_back(fuse);
+    const nlohmann::json json = expect_json(run_program(arguments));
+    EXPECT_EQ(json["passed"], true);
+    if (json["precision"] == "fp32") GTEST_SKIP() << "no fp16 here";
+    EXPECT_GT(json["max_layer_error"], 1e-5);
+    EXPECT_LE(json["max_layer_error"], 1e-3);
+    EXPECT_LE(json["logits_error"], 1e-2);
+  }
+}
+
+TEST(Verify, TellsThatANetworkGoesBeyondFp16) {
+  const ScratchDir scratch;
+  const std::string x = scratch / "x.npy";
+  const std::vector<float> large(size_t{3} * 32 * 32, 1e6f);
+  ASSERT_TRUE(write_npy(x, Tensor::from_floats({1, 3, 32, 32}, large)).ok());
+  const Outcome outcome =
+      run_program({"verify", "cifar_resnet20", "--input", x, "--precision", "fp16"});
+  if (outcome.code == 0) GTEST_SKIP() << "no fp16 here";
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("conv1"), HasSubstr("65,504"), HasSubstr("fp32")));
 }
 
 TEST(Verify, FailsWhereTheToleranceIsTighterThanFloats) {
@@ -206,9 +268,9 @@ TEST(Eval, PrintsItsResultWithStableKeys) {
   const Outcome outcome = run_program({"eval", "cifar_resnet20", folder, "--json"});
   const nlohmann::json json = expect_json(outcome);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("random (seed 0)"), HasSubstr("name a checkpoint")));
-  EXPECT_THAT(keys(json),
-              UnorderedElementsAre("images", "top1", "top5", "correct", "skipped",
-                                   "images_per_second", "device", "model", "per_class"));
+  EXPECT_THAT(keys(json), UnorderedElementsAre("images", "top1", "top5", "correct", "skipped",
+                                               "images_per_second", "device", "precision", "model",
+                                               "per_class"));
   EXPECT_EQ(json["images"], 20);
   EXPECT_EQ(json["skipped"], 0);
   EXPECT_EQ(json["model"], "cifar_resnet20");
@@ -264,7 +326,8 @@ TEST(Classify, RanksClassesByProbability) {
   write_bmp(image, 40, 200, 30, 30);
   const nlohmann::json json = expect_json(
       run_program({"classify", "cifar_resnet20", image, image, "--top", "10", "--json"}));
-  EXPECT_THAT(keys(json), UnorderedElementsAre("images", "skipped", "device", "model"));
+  EXPECT_THAT(keys(json),
+              UnorderedElementsAre("images", "skipped", "device", "precision", "model"));
   ASSERT_EQ(json["images"].size(), 2u);
   EXPECT_EQ(json["images"][0]["predictions"], json["images"][1]["predictions"]);
   double before = 1;

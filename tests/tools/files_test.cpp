@@ -97,10 +97,11 @@ TEST(Inspect, TellsWhatIsInAFileWithoutADevice) {
   const ScratchDir scratch;
   const nlohmann::json json =
       expect_json(run_without_driver({"inspect", small_model(scratch), "--json"}));
-  EXPECT_THAT(keys(json), UnorderedElementsAre("file", "format", "bytes", "architecture", "input",
-                                               "preprocess", "classes", "labels", "parameters",
-                                               "multiply_adds", "batch", "weights_bytes",
-                                               "activation_bytes", "device", "problem", "tensors"));
+  EXPECT_THAT(keys(json),
+              UnorderedElementsAre("file", "format", "bytes", "architecture", "input", "preprocess",
+                                   "classes", "labels", "parameters", "multiply_adds", "batch",
+                                   "weights_bytes", "activation_bytes", "device", "precision",
+                                   "problem", "tensors"));
   EXPECT_EQ(json["architecture"], "cifar_resnet20");
   EXPECT_EQ(json["classes"], 10);
   EXPECT_EQ(json["labels"][3], "cat");
