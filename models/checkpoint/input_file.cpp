@@ -1,17 +1,18 @@
-// Files read by offset, with the standard library alone.
+// Files read by offset, with the standard library, or viewed in a map.
 #include "models/checkpoint/input_file.h"
 
 #include <algorithm>
 #include <new>
 #include <system_error>
 
+#include "models/checkpoint/file_map.h"
 #include "models/checkpoint/text.h"
 
 namespace caldera {
 
 namespace fs = std::filesystem;
 
-SharedBytes allocate_shared_bytes(size_t size) {
+NewBytes allocate_shared_bytes(size_t size) {
   constexpr std::align_val_t kAlignment{64};
   auto* start = static_cast<std::byte*>(::operator new(std::max<size_t>(size, 1), kAlignment));
   // Should making the control block throw, shared_ptr calls the deleter itself.
@@ -19,8 +20,9 @@ SharedBytes allocate_shared_bytes(size_t size) {
   return {{start, size}, std::move(owner)};
 }
 
-Result<InputFile> InputFile::open(const fs::path& path) {
+Result<InputFile> InputFile::open(const fs::path& path, FileAccess access) {
   InputFile file;
+  file.access_ = access;
   file.path_ = path;
   std::error_code failure;
   const fs::file_status status = fs::status(path, failure);
@@ -47,11 +49,20 @@ Status InputFile::read(uint64_t offset, std::span<std::byte> bytes) {
   return {};
 }
 
-Result<SharedBytes> InputFile::read_block(uint64_t offset, uint64_t size) {
+Result<NewBytes> InputFile::read_block(uint64_t offset, uint64_t size) {
   if (offset > size_ || size > size_ - offset) return error("is cut short");
-  SharedBytes block = allocate_shared_bytes(static_cast<size_t>(size));
+  NewBytes block = allocate_shared_bytes(static_cast<size_t>(size));
   CALDERA_TRY(read(offset, block.bytes));
   return block;
+}
+
+Result<SharedBytes> InputFile::view(uint64_t offset, uint64_t size) {
+  if (offset > size_ || size > size_ - offset) return error("is cut short");
+  if (!map_ && access_ == FileAccess::kMap) map_ = map_file(path_, size_);
+  if (map_) return SharedBytes{{map_.get() + offset, static_cast<size_t>(size)}, map_};
+  access_ = FileAccess::kRead;
+  CALDERA_TRY_ASSIGN(NewBytes block, read_block(offset, size));
+  return SharedBytes(block);
 }
 
 Error InputFile::error(const std::string& what, ErrorCode code) const {

@@ -115,8 +115,8 @@ class HeaderParser {
 };
 
 // From first-axis-fastest to row-major order.
-SharedBytes transpose(std::span<const std::byte> fortran, const Shape& shape, size_t element) {
-  SharedBytes out = allocate_shared_bytes(fortran.size());
+NewBytes transpose(std::span<const std::byte> fortran, const Shape& shape, size_t element) {
+  NewBytes out = allocate_shared_bytes(fortran.size());
   std::vector<size_t> strides(shape.size()), index(shape.size(), 0);
   size_t stride = element;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
@@ -169,7 +169,7 @@ Result<Tensor> read_array(InputFile& file) {
     return file.error(*size > reader.remaining() ? "is cut short: less data than its shape asks for"
                                                  : "has more data than its shape asks for");
   }
-  CALDERA_TRY_ASSIGN(SharedBytes data, file.read_block(reader.offset(), *size));
+  CALDERA_TRY_ASSIGN(NewBytes data, file.read_block(reader.offset(), *size));
   if (header->fortran_order && header->shape.size() > 1 && *size > 0) {
     data = transpose(data.bytes, header->shape, dtype_size(row->dtype));
   }

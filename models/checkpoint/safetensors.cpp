@@ -152,14 +152,14 @@ Result<Checkpoint> read_safetensors(InputFile& file) {
   const auto length = read_length(file);
   if (!length || *length > kMaxHeader) return file.error("is no safetensors file");
   if (*length > file.size() - 8) return file.error("is cut short in its header");
-  CALDERA_TRY_ASSIGN(const SharedBytes json, file.read_block(8, *length));
+  CALDERA_TRY_ASSIGN(const NewBytes json, file.read_block(8, *length));
   auto header = parse_safetensors_header(
       {reinterpret_cast<const char*>(json.bytes.data()), json.bytes.size()});
   if (!header.ok()) return file.error(header.error().message);
 
   const uint64_t start = 8 + *length;
   CALDERA_TRY(check_coverage(file, header->entries, file.size() - start));
-  CALDERA_TRY_ASSIGN(const SharedBytes data, file.read_block(start, file.size() - start));
+  CALDERA_TRY_ASSIGN(const SharedBytes data, file.view(start, file.size() - start));
   Checkpoint checkpoint;
   checkpoint.format = CheckpointFormat::kSafetensors;
   checkpoint.metadata = std::move(header->metadata);

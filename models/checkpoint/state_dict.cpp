@@ -106,7 +106,7 @@ std::optional<uint64_t> last_index(const TensorRef& tensor) {
 // Copies a strided view, in row-major order.
 SharedBytes gather(const TensorRef& tensor, std::span<const std::byte> storage, size_t element,
                    uint64_t count) {
-  SharedBytes dense = allocate_shared_bytes(static_cast<size_t>(count) * element);
+  NewBytes dense = allocate_shared_bytes(static_cast<size_t>(count) * element);
   const size_t rank = tensor.sizes.size();
   std::vector<int64_t> index(rank, 0);
   auto source = static_cast<uint64_t>(tensor.offset);
@@ -122,6 +122,12 @@ SharedBytes gather(const TensorRef& tensor, std::span<const std::byte> storage, 
     }
   }
   return dense;
+}
+
+SharedBytes copy_of(std::span<const std::byte> bytes) {
+  NewBytes copy = allocate_shared_bytes(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), copy.bytes.begin());
+  return copy;
 }
 
 class TensorReader {
@@ -160,10 +166,12 @@ class TensorReader {
     budget_ -= *size;
     if (is_contiguous(tensor)) {
       const auto view = data.bytes.subspan(static_cast<size_t>(tensor.offset) * element, *size);
-      // A view of bytes, as of another type, may start anywhere.
+      // A view of bytes, as of another type, may start anywhere, and so do legacy files' storages.
       if (reinterpret_cast<uintptr_t>(view.data()) % element == 0) {
         return Tensor(*type.element.dtype, tensor.sizes, view, data.owner);
       }
+      const SharedBytes aligned = copy_of(view);
+      return Tensor(*type.element.dtype, tensor.sizes, aligned.bytes, aligned.owner);
     }
     const SharedBytes dense = gather(tensor, data.bytes, element, count);
     return Tensor(*type.element.dtype, tensor.sizes, dense.bytes, dense.owner);

@@ -71,7 +71,7 @@ class LegacyStorages : public StorageSource {
     }
     Place& place = found->second;
     if (!place.bytes.owner) {
-      CALDERA_TRY_ASSIGN(place.bytes, file_.read_block(place.offset, place.size));
+      CALDERA_TRY_ASSIGN(place.bytes, file_.view(place.offset, place.size));
     }
     SharedBytes bytes = place.bytes;
     if (storage.is_view) {  // Within its storage, as the pickle's reader has checked.
