@@ -1,5 +1,6 @@
 // Every operator on the device against the reference: each case with every kernel variant that
-// takes it, memory poisoned before each run, ten runs to the same bits.
+// takes it, in every precision that the device stores, memory poisoned before each run, ten runs to
+// the same bits.
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -15,6 +17,7 @@
 #include "caldera/reference.h"
 #include "caldera/session.h"
 
+#include "graph/half.h"
 #include "graph/test_hooks.h"
 #include "tests/graph/ops/op_case.h"
 #include "tests/graph/random_operands.h"
@@ -23,8 +26,13 @@
 namespace caldera::test {
 namespace {
 
-constexpr double kTolerance = 1e-5;  // Relative L2.
 constexpr int kRuns = 10;
+
+// Relative L2. The operands of fp16 are halves before the reference sees them, so what is left is
+// the result's own rounding: 2^-11 = 4.9e-4 of a value at most.
+double tolerance(Precision precision) {
+  return precision == Precision::kFp16 ? 5e-4 : 1e-5;
+}
 
 using Floats = std::vector<float>;
 
@@ -39,7 +47,7 @@ void check_runs(Session& session, const std::vector<Floats>& inputs, const Float
     ASSERT_TRUE(done.ok()) << done.error().message;
     if (run == 0) {
       first = output;
-      ASSERT_LE(relative_l2(output, expected), kTolerance);
+      ASSERT_LE(relative_l2(output, expected), tolerance(session.precision()));
     }
     ASSERT_EQ(std::memcmp(output.data(), first.data(), output.size() * sizeof(float)), 0)
         << "run " << run << " differs from the first by " << relative_l2(output, first);
@@ -85,13 +93,13 @@ class Coverage : public testing::Environment {
 // Calls check(session) on a session of every variant that takes the graph's first node.
 template <typename Check>
 void with_every_kernel(const Device& device, const Graph& graph, const Weights& weights,
-                       const Check& check) {
+                       Precision precision, const Check& check) {
   std::vector<std::string> variants = variants_of(graph.nodes[0].kind());
   if (variants.empty()) variants.emplace_back();  // Needs no kernel.
   int taken = 0;
   for (const std::string& variant : variants) {
     SCOPED_TRACE(variant);
-    SessionOptions options{.fuse = false};
+    SessionOptions options{.fuse = false, .precision = precision};
     if (!variant.empty()) options.kernels = {variant};
     auto session = Session::create(device, graph, weights, options);
     ASSERT_TRUE(session.ok()) << session.error().message;
@@ -103,38 +111,64 @@ void with_every_kernel(const Device& device, const Graph& graph, const Weights& 
   EXPECT_GT(taken, 0) << "no variant runs where it is asked for";
 }
 
+float rounded_to_half(float value) {
+  return half_to_float(float_to_half(value));
+}
+
 struct Operands {
-  explicit Operands(const OpCase& test, const Graph& graph)
+  Operands(const OpCase& test, const Graph& graph, Precision precision)
       : weights(random_weights(graph)), inputs(random_inputs(graph, 2, test.scale)) {
     if (test.edit) test.edit(inputs);
+    if (precision == Precision::kFp32) return;
+    for (Floats& input : inputs) {
+      std::transform(input.begin(), input.end(), input.begin(), rounded_to_half);
+    }
+    for (auto& [name, tensor] : weights) {
+      if (tensor.shape().size() < 2) continue;  // Vectors stay f32 on the device.
+      Floats values(tensor.floats().begin(), tensor.floats().end());
+      std::transform(values.begin(), values.end(), values.begin(), rounded_to_half);
+      tensor = Tensor::from_floats(tensor.shape(), values);
+    }
   }
 
   Weights weights;
   std::vector<Floats> inputs;
 };
 
-class EveryKernel : public testing::TestWithParam<OpCase> {};
+// A case in one precision.
+using OpParam = std::tuple<OpCase, Precision>;
 
-void check_every_kernel(const Device& device, const OpCase& test) {
+class EveryKernel : public testing::TestWithParam<OpParam> {};
+
+void check_every_kernel(const Device& device, const OpCase& test, Precision precision) {
   ASSERT_EQ(test.graph.nodes.size(), 1u);
-  const Operands operands(test, test.graph);
+  const Operands operands(test, test.graph, precision);
   const auto reference = run_reference(test.graph, operands.weights, operands.inputs);
   ASSERT_TRUE(reference.ok()) << reference.error().message;
-  with_every_kernel(device, test.graph, operands.weights, [&](Session& session) {
+  with_every_kernel(device, test.graph, operands.weights, precision, [&](Session& session) {
     check_runs(session, operands.inputs, (*reference)[test.graph.outputs[0]]);
   });
 }
 
+#define REQUIRE_STORAGE(device, precision)                            \
+  if ((precision) == Precision::kFp16 && !(device).info().fp16) {     \
+    GTEST_SKIP() << (device).info().name << " does not store halves"; \
+  }
+
 TEST_P(EveryKernel, MatchesTheReference) {
   CALDERA_REQUIRE_DEVICE(device);
-  check_every_kernel(device, GetParam());
+  const auto& [test, precision] = GetParam();
+  REQUIRE_STORAGE(device, precision)
+  check_every_kernel(device, test, precision);
 }
 
 // On the device channels come in fours, and consumers read the last four whole: what a kernel
 // leaves beside its last channels must not reach them.
 TEST_P(EveryKernel, FeedsAConsumer) {
   CALDERA_REQUIRE_DEVICE(device);
-  Graph graph = GetParam().graph;
+  const auto& [test, precision] = GetParam();
+  REQUIRE_STORAGE(device, precision)
+  Graph graph = test.graph;
   ASSERT_EQ(graph.nodes.size(), 1u);
   const ValueId made = graph.nodes[0].output;
   const Shape shape = graph.value(made).shape;
@@ -154,22 +188,23 @@ TEST_P(EveryKernel, FeedsAConsumer) {
   graph.nodes.push_back({"consumer", attrs, {made, weight}, result});
   graph.outputs = {result};
 
-  const Operands operands(GetParam(), graph);
+  const Operands operands(test, graph, precision);
   const auto reference = run_reference(graph, operands.weights, operands.inputs);
   ASSERT_TRUE(reference.ok()) << reference.error().message;
   const Floats& expected = (*reference)[result];
   const std::vector<std::span<const float>> given(operands.inputs.begin(), operands.inputs.end());
-  with_every_kernel(device, graph, operands.weights, [&](Session& session) {
+  with_every_kernel(device, graph, operands.weights, precision, [&](Session& session) {
     ASSERT_TRUE(poison_memory(session).ok());
     Floats output(expected.size());
     const std::span<float> outputs[] = {output};
     const Status done = session.run(given, outputs);
     ASSERT_TRUE(done.ok()) << done.error().message;
-    EXPECT_LE(relative_l2(output, expected), kTolerance);
+    // What passes between the two is rounded as well.
+    EXPECT_LE(relative_l2(output, expected), 2 * tolerance(precision));
   });
 }
 
-class EveryKernelAtFullSize : public testing::TestWithParam<OpCase> {};
+class EveryKernelAtFullSize : public testing::TestWithParam<OpParam> {};
 
 TEST_P(EveryKernelAtFullSize, MatchesTheReference) {
   CALDERA_REQUIRE_DEVICE(device);
@@ -177,28 +212,39 @@ TEST_P(EveryKernelAtFullSize, MatchesTheReference) {
   if (device.info().subgroup_size < 8) {
     GTEST_SKIP() << "on smaller images only: this driver takes minutes for these";
   }
-  check_every_kernel(device, GetParam());
+  const auto& [test, precision] = GetParam();
+  check_every_kernel(device, test, precision);
 }
 
-// "3_max__1__64__112__112__k3x3": what GoogleTest allows in a name.
-std::string test_name(const testing::TestParamInfo<OpCase>& test) {
-  std::string name = std::to_string(test.index) + "_" + test.param.name;
+// "3_max__1__64__112__112__k3x3_fp32": what GoogleTest allows in a name.
+std::string test_name(const testing::TestParamInfo<OpParam>& info) {
+  const auto& [test, precision] = info.param;
+  std::string name = std::to_string(info.index) + "_" + test.name + "_";
+  name += precision_name(precision);
   std::replace_if(
       name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
   return name;
 }
 
-#define CALDERA_CASES(label, suite, cases) \
-  INSTANTIATE_TEST_SUITE_P(label, suite, testing::ValuesIn(cases), test_name)
+#define CALDERA_CASES(label, cases)                                                               \
+  INSTANTIATE_TEST_SUITE_P(label, EveryKernel,                                                    \
+                           testing::Combine(testing::ValuesIn(cases),                             \
+                                            testing::Values(Precision::kFp32, Precision::kFp16)), \
+                           test_name)
 
-CALDERA_CASES(ResNetConvolutions, EveryKernel, resnet_conv_cases());
-CALDERA_CASES(ResNetConvolutions, EveryKernelAtFullSize, full_size_resnet_conv_cases());
-CALDERA_CASES(OddConvolutions, EveryKernel, odd_conv_cases());
-CALDERA_CASES(GroupedConvolutions, EveryKernel, grouped_conv_cases());
-CALDERA_CASES(Pools, EveryKernel, pool_cases());
-CALDERA_CASES(Pointwise, EveryKernel, pointwise_cases());
-CALDERA_CASES(Rearranging, EveryKernel, rearranging_cases());
-CALDERA_CASES(Linear, EveryKernel, linear_cases());
+CALDERA_CASES(ResNetConvolutions, resnet_conv_cases());
+CALDERA_CASES(OddConvolutions, odd_conv_cases());
+CALDERA_CASES(GroupedConvolutions, grouped_conv_cases());
+CALDERA_CASES(Pools, pool_cases());
+CALDERA_CASES(Pointwise, pointwise_cases());
+CALDERA_CASES(Rearranging, rearranging_cases());
+CALDERA_CASES(Linear, linear_cases());
+
+// Costly, and so in one precision: halves take no path here that smaller images do not take.
+INSTANTIATE_TEST_SUITE_P(ResNetConvolutions, EveryKernelAtFullSize,
+                         testing::Combine(testing::ValuesIn(full_size_resnet_conv_cases()),
+                                          testing::Values(Precision::kFp32)),
+                         test_name);
 
 }  // namespace
 }  // namespace caldera::test
