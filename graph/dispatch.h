@@ -21,6 +21,7 @@ enum class WeightLayout : uint8_t {
   kVector,     // [C] -> [C4 * 4]; f32 whatever the precision.
   kOhwi,       // [O, I, KH, KW] -> [O4 * 4][KH][KW][I4 * 4]; a matrix [O, I] -> [O4 * 4][I4 * 4]
   kPanels,     // [O, I, KH, KW] -> [O8][KH][KW][I4][8][4], O8 panels of eight output channels.
+  kHwio,       // [O, I, KH, KW] -> [KH][KW][I4 * 4][O4 * 4]; a matrix [O, I] -> [I4 * 4][O4 * 4]
   kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][C4 * 4]
   kWinograd2,  // [O, I, 3, 3], transformed -> 16 times [O8][I4][8][4]; f32 always.
   kWinograd4,  // The same 36 times.

@@ -15,6 +15,7 @@ uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precisi
     case WeightLayout::kVector:
       return rows * sizeof(float);
     case WeightLayout::kOhwi:
+    case WeightLayout::kHwio:
       return rows * taps * inputs4 * vector;
     case WeightLayout::kPanels:
       return packed_panels * taps * element_bytes(precision);

@@ -67,6 +67,23 @@ void pack_panels(const Scaled& weight, std::span<Element> packed) {
   }
 }
 
+// [O, I, KH, KW] or [O, I] -> [taps][I4 * 4][O4 * 4]
+template <typename Element>
+void pack_hwio(const Scaled& weight, std::span<Element> packed) {
+  const size_t inputs = weight.extent(1);
+  const size_t taps = weight.taps();
+  const size_t columns = size_t{vectors(weight.shape[0])} * 4;
+  const size_t rows = size_t{vectors(weight.shape[1])} * 4;
+  for (size_t tap = 0; tap < taps; ++tap) {
+    for (size_t i = 0; i < inputs; ++i) {
+      Element* to = packed.data() + (tap * rows + i) * columns;
+      for (size_t o = 0; o < weight.extent(0); ++o) {
+        store(weight.at(o, (o * inputs + i) * taps + tap), to[o]);
+      }
+    }
+  }
+}
+
 // [C, 1, KH, KW] -> [taps][C4 * 4]
 template <typename Element>
 void pack_taps_first(const Scaled& weight, std::span<Element> packed) {
@@ -139,6 +156,9 @@ void pack_weight(std::span<const float> values, const Shape& shape, std::span<co
       break;
     case WeightLayout::kPanels:
       halves ? pack_panels(weight, as<uint16_t>(packed)) : pack_panels(weight, as<float>(packed));
+      break;
+    case WeightLayout::kHwio:
+      halves ? pack_hwio(weight, as<uint16_t>(packed)) : pack_hwio(weight, as<float>(packed));
       break;
     case WeightLayout::kTapsFirst:
       halves ? pack_taps_first(weight, as<uint16_t>(packed))

@@ -36,12 +36,15 @@ struct CooperativeMatrixShape {
 };
 
 struct Capabilities {
+  bool cpu = false;  // A software driver.
+
   uint64_t max_storage_buffer_range = 0;  // Bytes that one binding may span.
   uint64_t storage_buffer_alignment = 1;  // Of a binding's offset, in bytes.
   uint64_t max_allocation_size = 0;       // Bytes of one memory allocation or buffer.
   std::array<uint32_t, 3> max_workgroup_count{};
   std::array<uint32_t, 3> max_workgroup_size{};
   uint32_t max_workgroup_invocations = 0;
+  uint32_t max_shared_memory = 0;  // Bytes a workgroup.
   uint32_t max_texel_buffer_elements = 0;
   uint64_t texel_buffer_alignment = 1;
   // Where any binding, of either kind, may start. A power of two.

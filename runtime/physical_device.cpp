@@ -112,6 +112,7 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
 
   const VkPhysicalDeviceLimits& limits = device.properties.limits;
   Capabilities& out = device.capabilities;
+  out.cpu = device.info.type == DeviceType::kCpu;
   out.max_storage_buffer_range = limits.maxStorageBufferRange;
   out.storage_buffer_alignment = std::max<uint64_t>(limits.minStorageBufferOffsetAlignment, 16);
   out.timestamp_seconds = static_cast<double>(limits.timestampPeriod) * 1e-9;
@@ -121,6 +122,7 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
     out.max_workgroup_size[i] = limits.maxComputeWorkGroupSize[i];
   }
   out.max_workgroup_invocations = limits.maxComputeWorkGroupInvocations;
+  out.max_shared_memory = limits.maxComputeSharedMemorySize;
   out.max_texel_buffer_elements = limits.maxTexelBufferElements;
   out.texel_buffer_alignment = limits.minTexelBufferOffsetAlignment;
   out.subgroup_size = properties11.subgroupSize;

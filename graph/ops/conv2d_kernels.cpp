@@ -1,17 +1,26 @@
 // The ways to run conv2d.
 #include <vector>
 
+#include "graph/ops/conv2d_gemm_kernels.h"
 #include "graph/ops/conv2d_problem.h"
+#include "graph/ops/conv2d_rates.h"
 #include "graph/ops/conv2d_subgroup_kernels.h"
 
 namespace caldera {
 
 namespace {
 
-// Nanoseconds that a multiply-add takes one processor of a software driver, as conv2d_subgroup's
-// costs are told.
-constexpr double kTileMultiplyAdd = 0.44;
-constexpr double kDirectMultiplyAdd = 2.6;
+constexpr double kInvocations = 64;  // Of a workgroup, as guesses have it.
+
+// All of an invocation's work, where it makes `outputs` output elements.
+double cost(const KernelContext& context, double outputs, KernelRate rate) {
+  const ImageShape out = context.shape(context.node.output);
+  const double made = static_cast<double>(out.n * out.pixels()) * out.c4() * 4;
+  const double multiply_adds_each =
+      static_cast<double>(multiply_adds(context.graph, context.node)) / made * outputs;
+  return guessed_seconds(context.capabilities, made / outputs / kInvocations,
+                         multiply_adds_each * kInvocations, rate);
+}
 
 // conv2d_tile
 constexpr uint32_t kTilePixels = 4;
@@ -49,16 +58,18 @@ void emit_direct(Emitter& emitter, const Node& node) {
 }
 
 double tile_cost(const KernelContext& context) {
-  return static_cast<double>(multiply_adds(context.graph, context.node)) * kTileMultiplyAdd;
+  return cost(context, kTilePixels * 4, kTileRate);
 }
 
 double direct_cost(const KernelContext& context) {
-  return static_cast<double>(multiply_adds(context.graph, context.node)) * kDirectMultiplyAdd;
+  return cost(context, 1, kDirectRate);
 }
 
 std::vector<KernelVariant> list_variants() {
   std::vector<KernelVariant> list{{"conv2d_depthwise", depthwise_supported, emit_depthwise}};
-  for (const KernelVariant& variant : conv2d_subgroup_kernels()) list.push_back(variant);
+  for (const auto family : {conv2d_subgroup_kernels(), conv2d_gemm_kernels()}) {
+    list.insert(list.end(), family.begin(), family.end());
+  }
   list.push_back(
       {.name = "conv2d_tile", .supported = tile_supported, .emit = emit_tile, .cost = tile_cost});
   list.push_back({.name = "conv2d_direct", .emit = emit_direct, .cost = direct_cost});

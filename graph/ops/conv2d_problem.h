@@ -24,19 +24,20 @@ struct Conv2dProblem {
   int64_t group_out() const { return weight[0] / attrs.groups; }
 };
 
-inline shader::Conv2dParams conv2d_params(const Emitter& emitter, const Node& node) {
-  const Conv2dProblem problem(emitter.graph(), node);
+// Of so many images.
+inline shader::Conv2dParams conv2d_params(const Graph& graph, const Node& node, uint32_t images) {
+  const Conv2dProblem problem(graph, node);
   const Conv2dAttrs& attrs = problem.attrs;
-  const ImageShape in = emitter.shape(node.inputs[0]);
-  const ImageShape out = emitter.shape(node.output);
-  return {.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
-          .in_h = static_cast<uint32_t>(in.h),
-          .in_w = static_cast<uint32_t>(in.w),
-          .in_c4 = in.c4(),
-          .out_h = static_cast<uint32_t>(out.h),
-          .out_w = static_cast<uint32_t>(out.w),
-          .out_c4 = out.c4(),
-          .out_c = static_cast<uint32_t>(out.c),
+  const Shape& in = graph.value(node.inputs[0]).shape;
+  const Shape& out = graph.value(node.output).shape;
+  return {.pixels = images * static_cast<uint32_t>(out[2] * out[3]),
+          .in_h = static_cast<uint32_t>(in[2]),
+          .in_w = static_cast<uint32_t>(in[3]),
+          .in_c4 = vectors(in[1]),
+          .out_h = static_cast<uint32_t>(out[2]),
+          .out_w = static_cast<uint32_t>(out[3]),
+          .out_c4 = vectors(out[1]),
+          .out_c = static_cast<uint32_t>(out[1]),
           .kernel_h = static_cast<uint32_t>(problem.weight[2]),
           .kernel_w = static_cast<uint32_t>(problem.weight[3]),
           .stride_h = static_cast<uint32_t>(attrs.stride.h),
@@ -48,6 +49,14 @@ inline shader::Conv2dParams conv2d_params(const Emitter& emitter, const Node& no
           .group_in = static_cast<uint32_t>(problem.group_in()),
           .group_out = static_cast<uint32_t>(problem.group_out()),
           .epilogue = epilogue_bits(attrs.epilogue, attrs.bias)};
+}
+inline shader::Conv2dParams conv2d_params(const Emitter& emitter, const Node& node) {
+  return conv2d_params(emitter.graph(), node, emitter.images());
+}
+// Of the whole batch.
+inline shader::Conv2dParams conv2d_params(const KernelContext& context) {
+  return conv2d_params(context.graph, context.node,
+                       static_cast<uint32_t>(context.shape(context.node.output).n));
 }
 
 inline std::vector<Binding> conv2d_bindings(Emitter& emitter, const Node& node,

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "graph/ops/conv2d_problem.h"
+#include "graph/ops/conv2d_rates.h"
 #include "shaders/conv2d/winograd_params.h"
 
 namespace caldera {
@@ -43,6 +44,15 @@ constexpr double kTapStart = 6;          // A pixel: where a tap lies.
 constexpr double kTransform4 = 36 * 15;  // Of one Winograd tile of four channels a lane.
 constexpr double kTransform2 = 16 * 15;
 constexpr double kDispatch = 40'000;
+constexpr double kProcessors = 2;  // Of the machine that was measured.
+
+// A GPU has better kernels than these: there they stand where conv2d_tile does.
+constexpr KernelRate kGpu{0.10, 0};
+
+// Seconds of a software driver from nanoseconds of one processor.
+double software_seconds(double nanoseconds) {
+  return nanoseconds * 1e-9 / kProcessors;
+}
 
 // Of a tile's whole product over `in4` vectors of each of `taps`.
 double tile_cost(Tile tile, uint64_t in4, uint64_t taps) {
@@ -50,6 +60,11 @@ double tile_cost(Tile tile, uint64_t in4, uint64_t taps) {
   const double sums = tile.channels() * tile.pixels * 4 * kMultiplyAdd;
   return kTileStart + static_cast<double>(taps) * tile.pixels * kTapStart +
          static_cast<double>(taps * in4) * (loads + sums) + tile.panels * 2 * tile.pixels * kStore;
+}
+
+double tile_multiply_adds(const KernelContext& context, Tile tile, uint64_t steps4) {
+  return static_cast<double>(steps4 * 4 * tile.channels() * tile.pixels *
+                             context.capabilities.subgroup_size);
 }
 
 bool subgroups_fit(const Capabilities& capabilities) {
@@ -94,8 +109,12 @@ double direct_cost(const KernelContext& context) {
   const auto taps = static_cast<uint64_t>(problem.weight[2] * problem.weight[3]);
   const uint64_t tiles = tile_count(kTile, static_cast<uint64_t>(out.n * out.pixels()),
                                     uint64_t{out.c4()} * 4, context.capabilities.subgroup_size);
-  return kDispatch +
-         static_cast<double>(tiles) * tile_cost(kTile, vectors(problem.group_in()), taps);
+  const uint64_t in4 = vectors(problem.group_in());
+  if (!context.capabilities.cpu) {
+    return guessed_seconds(context.capabilities, static_cast<double>(tiles),
+                           tile_multiply_adds(context, kTile, taps * in4), kGpu);
+  }
+  return software_seconds(kDispatch + static_cast<double>(tiles) * tile_cost(kTile, in4, taps));
 }
 
 // Winograd's.
@@ -189,8 +208,13 @@ double winograd_cost(const KernelContext& context) {
   const uint64_t transforms = ceil_div(tiles * in.c4(), lanes) + ceil_div(tiles * out.c4(), lanes);
   const uint64_t products =
       kWinograd.elements() * tile_count(kTile, tiles, uint64_t{out.c4()} * 4, lanes);
-  return 3 * kDispatch + static_cast<double>(transforms) * kWinograd.transform_cost() +
-         static_cast<double>(products) * tile_cost(kTile, in.c4(), 1);
+  if (!context.capabilities.cpu) {
+    return 2 * kGpuDispatch + guessed_seconds(context.capabilities, static_cast<double>(products),
+                                              tile_multiply_adds(context, kTile, in.c4()), kGpu);
+  }
+  return software_seconds(3 * kDispatch +
+                          static_cast<double>(transforms) * kWinograd.transform_cost() +
+                          static_cast<double>(products) * tile_cost(kTile, in.c4(), 1));
 }
 
 template <Tile kTile>

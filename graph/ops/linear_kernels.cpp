@@ -1,9 +1,12 @@
 // The ways to run linear.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/conv2d_gemm_kernels.h"
+#include "graph/ops/conv2d_rates.h"
 #include "graph/ops/epilogue.h"
 #include "shaders/linear/linear_params.h"
 
@@ -49,12 +52,29 @@ void emit_tile(Emitter& emitter, const Node& node) {
   }
 }
 
-constexpr KernelVariant kVariants[] = {{"linear_tile", nullptr, emit_tile}};
+double tile_cost(const KernelContext& context) {
+  const ImageShape in = context.shape(context.node.inputs[0]);
+  const ImageShape out = context.shape(context.node.output);
+  const double tiles = std::ceil(static_cast<double>(out.n) / kTileImages) * out.c4();
+  const double work = 4.0 * kTileImages * static_cast<double>(in.c);
+  constexpr double kInvocations = 64;
+  return guessed_seconds(context.capabilities, std::ceil(tiles / kInvocations), work * kInvocations,
+                         kTileRate);
+}
+
+constexpr KernelVariant kTile{
+    .name = "linear_tile", .supported = nullptr, .emit = emit_tile, .cost = tile_cost};
 
 }  // namespace
 
 std::span<const KernelVariant> linear_kernels() {
-  return kVariants;
+  static const std::vector<KernelVariant> all = [] {
+    const auto gemm = linear_gemm_kernels();
+    std::vector<KernelVariant> list(gemm.begin(), gemm.end());
+    list.push_back(kTile);
+    return list;
+  }();
+  return all;
 }
 
 }  // namespace caldera

@@ -152,6 +152,17 @@ std::vector<OpCase> odd_conv_cases() {
   table.push_back({{1, 4, 7, 7}, 4, {11, 11}, {.padding = {5, 5}}});
   std::vector<OpCase> cases = make_cases(table);
 
+  // More than one large tile each way, and a last one that is not whole.
+  ConvShape large{{2, 10, 9, 9}, 134, {3, 3}, {.padding = {1, 1}, .bias = true}};
+  OpCase tiles = conv_case(describe(large) + " relu residual", large);
+  tiles.graph = with_epilogue(std::move(tiles.graph), true, Activation::kRelu);
+  tiles.every_tile = true;
+  cases.push_back(tiles);
+  large = {{1, 68, 13, 11}, 140, {1, 1}, {.stride = {1, 2}}};
+  tiles = conv_case(describe(large), large);
+  tiles.every_tile = true;
+  cases.push_back(tiles);
+
   // Epilogues.
   const ConvShape base{{2, 7, 9, 5}, 10, {3, 3}, {.padding = {1, 1}, .bias = true}};
   const ConvShape no_bias{{2, 16, 7, 7}, 12, {1, 1}, {}};
@@ -203,7 +214,9 @@ std::vector<OpCase> grouped_conv_cases() {
   grouped({1, 3, 225, 225}, 3, {3, 3}, {2, 2}, {1, 1}, 3, false);
   grouped({1, 8, 9, 9}, 8, {3, 3}, {1, 1}, {0, 0}, 8, true);
   table.back().attrs.dilation = {2, 3};
+  grouped({1, 24, 12, 11}, 72, {3, 3}, {1, 1}, {1, 1}, 2, false);
   std::vector<OpCase> cases = make_cases(table);
+  cases.back().every_tile = true;
 
   for (const int32_t groups : {3, 9}) {
     const ConvShape shape{

@@ -17,6 +17,7 @@ struct OpCase {
   float scale = 1;  // Inputs are uniform in [-scale, scale).
   // Called on the inputs' values after they are drawn, for special values.
   std::function<void(std::vector<std::vector<float>>&)> edit = nullptr;
+  bool every_tile = false;  // A CPU driver runs GPUs' large tiles on it too.
 };
 
 // What GoogleTest prints of a case.

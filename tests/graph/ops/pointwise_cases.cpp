@@ -110,6 +110,7 @@ std::vector<OpCase> linear_cases() {
                              {17, 13, 225, true}}) {
     cases.push_back(linear(layer));
   }
+  cases.back().every_tile = true;
   for (const Activation activation : activations()) {
     for (const bool residual : {false, true}) {
       OpCase test = linear({3, 17, 7, residual});

@@ -1,0 +1,40 @@
+// What kernels are guessed to take, for KernelVariant::cost: the one place of the numbers behind an
+// order of variants that nobody measured on the device at hand. Guesses are compared with each
+// other alone. Those of software drivers were measured (lavapipe, two cores); those of GPUs come
+// from the designs: which part of a processor's peak a tile's loads leave to its multiply-adds.
+#pragma once
+
+#include "runtime/capabilities.h"
+
+namespace caldera {
+
+// A GPU between an integrated and a large one. Multiply-adds a second are of one of its processors.
+constexpr double kGpuProcessors = 96;
+constexpr double kGpuRate = 100e9;        // By its vector units, in fp32: 64 lanes at 1.6 GHz.
+constexpr double kGpuMatrixRate = 800e9;  // By its matrix units, on halves.
+constexpr double kGpuDispatch = 3e-6;     // Seconds until a dispatch is under way.
+
+// What a kernel reaches: on a GPU as a part of a processor's rate, on a software driver as
+// multiply-adds a second of the whole.
+struct KernelRate {
+  double gpu = 0;
+  double cpu = 0;
+};
+
+// A register tile of 4 x 4 an invocation, without shared memory.
+constexpr KernelRate kTileRate{0.08, 4.5e9};
+// One output an invocation.
+constexpr KernelRate kDirectRate{0.01, 0.7e9};
+
+// `workgroups` of equal work, each of so many multiply-adds, those that pad its tile included. A
+// GPU gives each of its processors one workgroup at a time, and waits for the last.
+inline double guessed_seconds(const Capabilities& capabilities, double workgroups,
+                              double multiply_adds, KernelRate rate,
+                              double processor_rate = kGpuRate) {
+  if (capabilities.cpu) return workgroups * multiply_adds / rate.cpu;
+  const auto waves = static_cast<double>(
+      static_cast<uint64_t>((workgroups + kGpuProcessors - 1) / kGpuProcessors));
+  return kGpuDispatch + waves * multiply_adds / (rate.gpu * processor_rate);
+}
+
+}  // namespace caldera
