@@ -6,7 +6,8 @@
 # installs none of them: a shader compiler that knows cooperative matrices (bin/), newer Vulkan
 # headers (include/), and the newest Mesa software driver with its loader and validation layer
 # (tree/). Those programs run by that release's own dynamic linker, so nothing of the system is
-# replaced.
+# replaced. Beside it goes the library that draws `caldera profile --report`, from the npm registry
+# ($CALDERA_PREFIX/chart.js).
 #
 #   CALDERA_PREFIX         where that goes; default ~/.cache/caldera
 #   CALDERA_DEBIAN_MIRROR  a Debian mirror; default: the one that this system's apt uses
@@ -257,6 +258,34 @@ LAUNCH
   mv "$new" "$target"
 }
 
+# --- What reports draw with ---------------------------------------------------------------------
+
+# One file of it, which the build embeds in the program. The checksum is of the package: what the
+# registry gives has to be what was looked at here.
+chart_version=4.6.1
+chart_sha512=849ca78ae72c166abffc4bd762f27a73a99a84fa08de46b1763547f1ac13689fdf0cd59e4aaaaa02b8b13095a458d37a7dc62f3d4dc79de480345358b518bad6
+
+unpack_chart_library() {
+  local target=$prefix/chart.js new=$prefix/chart.js.new
+  if [[ -r $target/version && $(<"$target/version") == "$chart_version" ]]; then return; fi
+  command -v npm >/dev/null || install_packages npm || return 1
+  say "unpacking Chart.js $chart_version into $target"
+  rm -rf "$new"
+  mkdir -p "$new"
+  run_logged "npm pack chart.js" npm pack "chart.js@$chart_version" --pack-destination "$new" ||
+    return 1
+  local package=$new/chart.js-$chart_version.tgz
+  echo "$chart_sha512  $package" | sha512sum --check --status ||
+    fail "$package is not the package whose checksum this script holds: it was not taken"
+  tar -xzf "$package" -C "$new" --strip-components=1 \
+    package/dist/chart.umd.min.js package/LICENSE.md
+  mv "$new"/dist/* "$new"
+  rm -r "$new/dist" "$package"
+  echo "$chart_version" >"$new/version"
+  rm -rf "$target"
+  mv "$new" "$target"
+}
+
 # -----------------------------------------------------------------------------------------------
 
 packages=(
@@ -277,6 +306,7 @@ if [[ $ID == debian ]]; then packages+=(chromium); else packages+=(debootstrap);
 install_packages "${packages[@]}" || exit 1
 install_pytorch || exit 1
 unpack_debian13 || exit 1
+unpack_chart_library || exit 1
 
 notes=
 [[ $ID == debian ]] || notes="; no SwiftShader: Ubuntu's Chromium is a snap"
