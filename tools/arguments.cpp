@@ -74,16 +74,22 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
 }
 
 void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
-                    const std::string& description) {
-  command
-      .add_option_function<std::string>(
-          name, [&args](const std::string& model) { args.models = {model}; }, description)
-      ->required();
+                    const std::string& description, const std::string& otherwise) {
+  CLI::Option* option = command.add_option_function<std::string>(
+      name, [&args](const std::string& model) { args.models = {model}; },
+      otherwise.empty() ? description : fmt::format("{} ({})", description, otherwise));
+  if (otherwise.empty()) {
+    option->required();
+  } else {
+    args.models = {otherwise};
+    option->default_str(otherwise);
+  }
   add_model_options(command, args);
 }
 
-void add_model(CLI::App& command, ModelArgs& args) {
-  add_model_file(command, args, "MODEL", "A model or checkpoint file, or an architecture's name");
+void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise) {
+  add_model_file(command, args, "MODEL", "A model or checkpoint file, or an architecture's name",
+                 otherwise);
 }
 
 void add_ensemble(CLI::App& command, ModelArgs& args) {
@@ -106,6 +112,7 @@ void add_device_options(CLI::App& command, DeviceArgs& args) {
           "Of stored weights and activations: fp32, or fp16 where there is (fp32)")
       ->type_name("NAME")
       ->check(CLI::IsMember({"fp32", "fp16"}));
+  command.add_flag("--tune", args.tune, "Measure kernels first, where `caldera tune` has not");
   command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
   command.add_flag("--no-cache", args.no_cache, "Keep no compiled pipelines between runs");
   command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");

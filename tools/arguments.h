@@ -45,14 +45,15 @@ struct ViewArgs {
 
 // --arch, --preprocess, --labels, --seed.
 void add_model_options(CLI::App& command, ModelArgs& args);
-// A positional argument for one model, and the options above.
+// A positional argument for one model, and the options above. Required, without a model to take in
+// its place.
 void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
-                    const std::string& description);
+                    const std::string& description, const std::string& otherwise = {});
 // The same, as MODEL.
-void add_model(CLI::App& command, ModelArgs& args);
+void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise = {});
 // --model, any number of times: an ensemble in place of MODEL.
 void add_ensemble(CLI::App& command, ModelArgs& args);
-// --device, --precision, --no-fuse, --no-cache, --validation.
+// --device, --precision, --tune, --no-fuse, --no-cache, --validation.
 void add_device_options(CLI::App& command, DeviceArgs& args);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);

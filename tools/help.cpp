@@ -28,7 +28,8 @@ class HelpFormatter : public CLI::Formatter {
 
   std::string make_option_usage(const CLI::Option* option) const override {
     const bool many = option->get_expected_max() > 1;
-    return make_option_name(option, true) + (many ? "..." : "");
+    const std::string name = make_option_name(option, true) + (many ? "..." : "");
+    return option->get_default_str().empty() ? name : "[" + name + "]";
   }
 };
 

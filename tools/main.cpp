@@ -82,6 +82,8 @@ void set_up(CLI::App& app, Action& action) {
   add_classify(app, action);
   add_eval(app, action);
   add_run(app, action);
+  add_bench(app, action);
+  add_profile(app, action);
   add_tune(app, action);
   add_verify(app, action);
   add_completion(app, action);

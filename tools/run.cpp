@@ -10,8 +10,8 @@
 
 #include "tools/arguments.h"
 #include "tools/command.h"
-#include "tools/random_input.h"
 #include "tools/report.h"
+#include "tools/timed_run.h"
 
 namespace caldera::tool {
 
@@ -22,23 +22,10 @@ struct Args {
   DeviceArgs device;
   std::string input;
   std::string output;
-  int64_t batch = 0;
-  int32_t input_size = 0;
+  SizeArgs size;
   int repeat = 0;
   bool json = false;
 };
-
-// The given tensor, or a seeded random one.
-Result<Tensor> make_input(const Args& args, const Model& model) {
-  if (args.input.empty()) {
-    Size2d size = model.input_size();
-    if (args.input_size > 0) size = {args.input_size, args.input_size};
-    return random_input(
-        {std::max<int64_t>(args.batch, 1), model.architecture().input_channels, size.h, size.w},
-        args.model.seed);
-  }
-  return read_input(args.input, model.architecture().input_channels);
-}
 
 // After the results, which are written even so: they may show where it went wrong.
 int exit_status(bool finite, Precision precision) {
@@ -54,7 +41,12 @@ int exit_status(bool finite, Precision precision) {
 Result<int> run_run(const Args& args) {
   using Clock = std::chrono::steady_clock;
   CALDERA_TRY_ASSIGN(const Model model, load_model(args.model));
-  CALDERA_TRY_ASSIGN(const Tensor input, make_input(args, model));
+  Tensor input;
+  if (args.input.empty()) {
+    input = make_input(model, args.size, args.model.seed);
+  } else {
+    CALDERA_TRY_ASSIGN(input, read_input(args.input, model.architecture().input_channels));
+  }
   const Shape& shape = input.shape();
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
   CALDERA_TRY_ASSIGN(const Graph graph, model.graph(shape[0], {static_cast<int32_t>(shape[2]),
@@ -68,16 +60,9 @@ Result<int> run_run(const Args& args) {
 
   // The first run warms caches up and is counted only where it is the only one.
   const int repeat = args.repeat > 0 ? args.repeat : args.input.empty() ? 10 : 1;
-  std::vector<double> times;
-  for (int i = 0; i < (repeat > 1 ? repeat + 1 : 1); ++i) {
-    const auto begin = Clock::now();
-    CALDERA_TRY(session.run(input.floats(), output));
-    times.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
-  }
-  if (repeat > 1) times.erase(times.begin());
-  std::sort(times.begin(), times.end());
-  const double median = (times[times.size() / 2] + times[(times.size() - 1) / 2]) / 2;
-  const double rate = static_cast<double>(shape[0]) / median;
+  CALDERA_TRY_ASSIGN(const Timing timing,
+                     time_runs(session, input.floats(), output, repeat, /*warm_up=*/repeat > 1));
+  const double rate = static_cast<double>(shape[0]) / timing.median;
 
   const bool finite =
       std::all_of(output.begin(), output.end(), [](float logit) { return std::isfinite(logit); });
@@ -93,8 +78,8 @@ Result<int> run_run(const Args& args) {
                 {"output_shape", output_shape},
                 {"output", args.output.empty() ? Json(nullptr) : Json(args.output)},
                 {"repeat", repeat},
-                {"median_seconds", median},
-                {"min_seconds", times.front()},
+                {"median_seconds", timing.median},
+                {"min_seconds", timing.min},
                 {"images_per_second", rate},
                 {"setup_seconds", setup},
                 {"weights_bytes", stats.weights_bytes},
@@ -108,10 +93,10 @@ Result<int> run_run(const Args& args) {
   table.add({"precision", std::string(precision_name(session.precision()))});
   table.add({"input", to_string(shape) + (args.input.empty() ? ", random" : ", " + args.input)});
   table.add({"output", to_string(output_shape) + (args.output.empty() ? "" : ", " + args.output)});
-  table.add({"time", repeat == 1 ? human_seconds(median) + ", the first run"
+  table.add({"time", repeat == 1 ? human_seconds(timing.median) + ", the first run"
                                  : fmt::format("{}, the median of {} runs; {} at best",
-                                               human_seconds(median), repeat,
-                                               human_seconds(times.front()))});
+                                               human_seconds(timing.median), repeat,
+                                               human_seconds(timing.min))});
   table.add({"speed", fmt::format("{:.1f} images/s", rate)});
   table.add({"set-up", human_seconds(setup)});
   table.add(
@@ -133,14 +118,7 @@ void add_run(CLI::App& app, Action& action) {
   CLI::Option* input =
       command->add_option("--input", args->input, "NumPy file of the input")->type_name("X.npy");
   command->add_option("--output", args->output, "NumPy file for the logits")->type_name("Y.npy");
-  command->add_option("--batch", args->batch, "Images of the random input (1)")
-      ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{65536}))
-      ->excludes(input);
-  command->add_option("--input-size", args->input_size, "Height and width of the random input")
-      ->type_name("N")
-      ->check(CLI::Range(1, 8192))
-      ->excludes(input);
+  for (CLI::Option* size : add_size_options(*command, args->size)) size->excludes(input);
   command->add_option("--repeat", args->repeat, "Timed runs (10 of a random input, else 1)")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000));

@@ -14,8 +14,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::vector<std::string> kCommands{"devices",  "doctor", "models", "inspect", "convert",
-                                         "classify", "eval",   "run",    "verify",  "completion"};
+const std::vector<std::string> kCommands{"devices", "doctor",   "models", "inspect",
+                                         "convert", "classify", "eval",   "run",
+                                         "bench",   "profile",  "verify", "completion"};
 
 class EveryCommand : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Usage, EveryCommand, ::testing::ValuesIn(kCommands),
@@ -79,6 +80,9 @@ INSTANTIATE_TEST_SUITE_P(
             "ValueTwice", {"run", "resnet18", "--seed", "1", "--seed", "2"}, "may be given once"},
         Mistake{"BatchOfZero", {"run", "resnet18", "--batch", "0"}, "--batch"},
         Mistake{"ToleranceOfText", {"verify", "resnet18", "--tolerance", "x"}, "no number above 0"},
+        Mistake{"PrecisionOfNoKind", {"bench", "--precision", "int4"}, "--precision"},
+        Mistake{"NetToBenchMisspelt", {"bench", "resnt18"}, "'resnet18'"},
+        Mistake{"NothingToProfile", {"profile"}, "MODEL is required"},
         Mistake{"BatchOfAFile", {"run", "resnet18", "--input", "x.npy", "--batch", "2"}, "--batch"},
         Mistake{"Shell", {"completion", "tcsh"}, "bash"},
         Mistake{"NoSuchFile", {"run", "folder/no.pth"}, "folder/no.pth: no such file"},
@@ -165,7 +169,8 @@ TEST(Completion, KnowsEveryCommandAndItsOptions) {
     const Outcome script = run_without_driver({"completion", shell});
     EXPECT_EQ(script.code, 0);
     for (const std::string& command : kCommands) EXPECT_THAT(script.out, HasSubstr(command));
-    for (const std::string option : {"ten-crop", "no-fuse", "preprocess", "top", "force"}) {
+    for (const std::string option :
+         {"ten-crop", "no-fuse", "preprocess", "top", "force", "precision", "trace"}) {
       EXPECT_THAT(script.out, HasSubstr(option)) << shell;
     }
     EXPECT_THAT(script.out, HasSubstr("wide_resnet50_2")) << shell;

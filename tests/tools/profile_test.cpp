@@ -1,0 +1,197 @@
+// `caldera bench` and `caldera profile`: their figures fit each other, the trace and the page hold
+// what was measured, and the page opens in a browser with no network and nothing wrong.
+#include <cstdlib>
+#include <fstream>
+#include <numeric>
+#include <regex>
+
+#include <gmock/gmock.h>
+
+#include "tests/support/paths.h"
+#include "tests/support/require.h"
+#include "tests/tools/program.h"
+
+namespace caldera::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+using ::testing::Not;
+
+std::string file_text(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The sum of `key` over an array of objects.
+double total(const nlohmann::json& parts, const std::string& key) {
+  return std::accumulate(parts.begin(), parts.end(), 0.0, [&](double sum, const auto& part) {
+    return sum + part[key].template get<double>();
+  });
+}
+
+TEST(Bench, PrintsItsResultWithStableKeys) {
+  const Outcome outcome =
+      run_program({"bench", "cifar_resnet20", "--batch", "2", "--repeat", "3", "--json"});
+  const nlohmann::json json = expect_json(outcome);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(keys(json),
+              IsSupersetOf({"arch", "batch", "precision", "device", "driver", "median_ms", "min_ms",
+                            "images_per_second", "gflops", "peak_gflops", "arena_bytes",
+                            "weights_bytes", "first_run_ms"}));
+  EXPECT_EQ(json["arch"], "cifar_resnet20");
+  EXPECT_EQ(json["batch"], 2);
+  EXPECT_EQ(json["precision"], "fp32");
+  const double seconds = json["median_ms"].get<double>() * 1e-3;
+  EXPECT_GT(seconds, 0);
+  EXPECT_LE(json["min_ms"], json["median_ms"]);
+  EXPECT_LE(json["median_ms"], json["max_ms"]);
+  EXPECT_GE(json["first_run_ms"], json["min_ms"]);
+  EXPECT_NEAR(json["images_per_second"].get<double>() * seconds, 2, 1e-6);
+  // 40.55 M multiply-adds an image (caldera models).
+  EXPECT_NEAR(json["gflops"].get<double>() * seconds, 2 * 2 * 0.04055, 1e-3);
+  EXPECT_GT(json["peak_gflops"], 0.0);
+}
+
+TEST(Bench, TellsTheSameInWords) {
+  const Outcome outcome = run_program({"bench", "cifar_resnet20", "--repeat", "2"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("cifar_resnet20, [1, 3, 32, 32], fp32"),
+                                 HasSubstr("the median of 2 runs"), HasSubstr("images/s"),
+                                 HasSubstr("% of the"), HasSubstr("set-up included")));
+}
+
+struct Profiled {
+  nlohmann::json json;
+  nlohmann::json trace;
+  std::string page;
+};
+
+// One run for all the tests of it.
+const Profiled& profiled() {
+  static const ScratchDir scratch;
+  static const Profiled result = [] {
+    const std::string trace = scratch / "trace.json";
+    const std::string page = scratch / "page.html";
+    const Outcome outcome = run_program({"profile", "cifar_resnet20", "--batch", "2", "--repeat",
+                                         "5", "--trace", trace, "--report", page, "--json"});
+    return Profiled{expect_json(outcome), nlohmann::json::parse(file_text(trace), nullptr, false),
+                    page};
+  }();
+  return result;
+}
+
+TEST(Profile, GivesEveryLayerItsTimeAndWork) {
+  const nlohmann::json& json = profiled().json;
+  EXPECT_THAT(keys(json),
+              IsSupersetOf({"arch", "device", "median_ms", "timed_median_ms", "overhead",
+                            "device_ms", "peak_gflops", "copy_gbps", "layers", "kernels"}));
+  ASSERT_GE(json["layers"].size(), 22u);
+  EXPECT_EQ(json["layers"].front()["name"], "input layout");
+  EXPECT_EQ(json["layers"][1]["name"], "conv1");
+  EXPECT_EQ(json["layers"].back()["name"], "output layout");
+  for (const nlohmann::json& layer : json["layers"]) {
+    EXPECT_GT(layer["ms"], 0.0) << layer;
+    EXPECT_GT(layer["bytes"], 0) << layer;
+  }
+  // 2 images x 16 channels x 32 x 32 x (3 channels x 3 x 3).
+  EXPECT_EQ(json["layers"][1]["multiply_adds"], 2 * 16 * 32 * 32 * 27);
+  EXPECT_NEAR(total(json["layers"], "share"), 1, 1e-9);
+  EXPECT_NEAR(total(json["kernels"], "share"), 1, 1e-9);
+  EXPECT_EQ(total(json["layers"], "multiply_adds"), total(json["kernels"], "multiply_adds"));
+  EXPECT_NEAR(total(json["layers"], "ms"), json["device_ms"], 1e-6);
+}
+
+TEST(Profile, TellsWhatTimingCosts) {
+  const nlohmann::json& json = profiled().json;
+  const double with = json["timed_median_ms"];
+  const double without = json["median_ms"];
+  EXPECT_NEAR(json["overhead"], with / without - 1, 1e-9);
+}
+
+TEST(Profile, TracesEveryDispatch) {
+  const Profiled& profile = profiled();
+  ASSERT_TRUE(profile.trace.is_object());
+  double end = 0;
+  double microseconds = 0;
+  int events = 0;
+  for (const nlohmann::json& event : profile.trace["traceEvents"]) {
+    if (event["ph"] != "X") continue;
+    ++events;
+    EXPECT_THAT(keys(event["args"]),
+                ::testing::UnorderedElementsAre("layer", "kernel", "multiply_adds", "bytes"));
+    EXPECT_NEAR(event["ts"], end, 1e-3) << event;  // One after another, without gaps.
+    end = event["ts"].get<double>() + event["dur"].get<double>();
+    microseconds += event["dur"].get<double>();
+  }
+  EXPECT_EQ(events, total(profile.json["layers"], "dispatches"));
+  // The run's time, less what the host does: on a loaded machine that may be a good part of it.
+  const double run = profile.json["timed_median_ms"].get<double>() * 1e3;
+  EXPECT_LT(microseconds, run * 1.5);
+  EXPECT_GT(microseconds, run * 0.2);
+}
+
+TEST(Profile, PrintsLayersKernelsAndASummary) {
+  const Outcome outcome = run_program({"profile", "cifar_resnet20", "--repeat", "2"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("\ninput layout"), HasSubstr("\nlayer1.0.conv1"),
+                                 HasSubstr("\noutput layout"), HasSubstr("\npack_nchw"),
+                                 HasSubstr("of roof"), HasSubstr("overhead")));
+}
+
+TEST(Profile, SaysWhereAReportCannotBeWritten) {
+  const Outcome outcome =
+      run_program({"profile", "cifar_resnet20", "--repeat", "1", "--report", "/"});
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+// What no page may do that is to open anywhere: load something.
+TEST(Report, LoadsNothingFromElsewhere) {
+  const std::string page = file_text(profiled().page);
+  ASSERT_THAT(page, HasSubstr("</html>"));
+  static const std::regex kLoads(R"((src|href|url|import|fetch)\s*[=(]\s*["']?\s*(https?:|//))");
+  EXPECT_FALSE(std::regex_search(page, kLoads));
+  EXPECT_THAT(page, Not(AnyOf(HasSubstr("<link"), HasSubstr("<img"), HasSubstr("sourceMappingURL"),
+                              HasSubstr("{{"))));
+  EXPECT_THAT(page, AllOf(HasSubstr("The MIT License"), HasSubstr("Chart.js Contributors")));
+}
+
+TEST(Report, OpensInABrowserWithEveryChartDrawn) {
+  const std::string chromium = "/usr/bin/chromium";
+  if (!std::filesystem::exists(chromium)) CALDERA_SKIP_UNLESS_REQUIRED("no " + chromium)
+  const Profiled& profile = profiled();
+  const ScratchDir scratch;
+  const std::string dom = scratch / "dom";
+  const std::string log = scratch / "log";
+  // Console messages go to the log; a profile of its own, and no network to be had.
+  const std::string command =
+      "timeout 120 " + chromium +
+      " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --enable-logging=stderr"
+      " --host-resolver-rules='MAP * ~NOTFOUND' --user-data-dir=" +
+      (scratch / "browser") + " --dump-dom file://" + profile.page + " > " + dom + " 2> " + log;
+  ASSERT_EQ(std::system(command.c_str()), 0) << file_text(log);
+  EXPECT_THAT(file_text(log), Not(HasSubstr("CONSOLE")));
+  const std::string text = file_text(dom);
+  const auto points = [&](const std::string& id) {
+    const std::regex canvas("<canvas[^>]*id=\"" + id + "\"[^>]*data-points=\"([0-9]+)\"");
+    std::smatch found;
+    return std::regex_search(text, found, canvas) ? std::stoi(found[1]) : -1;
+  };
+  int computing = 0;
+  for (const nlohmann::json& layer : profile.json["layers"]) {
+    computing += layer["multiply_adds"] > 0 ? 1 : 0;
+  }
+  EXPECT_EQ(points("roofline"), computing);
+  EXPECT_EQ(points("layers"), static_cast<int>(profile.json["layers"].size()));
+  EXPECT_EQ(points("kernels"), static_cast<int>(profile.json["kernels"].size()));
+  // And what stands around them.
+  EXPECT_THAT(text, AllOf(HasSubstr("caldera profile cifar_resnet20 --batch 2 --repeat 5"),
+                          HasSubstr("<dd>2, input [2, 3, 32, 32]</dd>"),
+                          HasSubstr("<td><span><span class=\"swatch\"")));
+}
+
+}  // namespace
+}  // namespace caldera::test
