@@ -177,6 +177,7 @@ Status SessionImpl::record(Frame& frame) {
   if (timed) {
     const size_t most = profiled ? dispatches.size() + 1 : 2 * static_cast<size_t>(submits);
     CALDERA_TRY(recorder.enable_timestamps(static_cast<uint32_t>(most)));
+    frame.times.reserve(most);
     recorder.timestamp();
   }
   std::vector<BufferRange> ranges;
@@ -211,7 +212,8 @@ Status SessionImpl::record(Frame& frame) {
 
 Status SessionImpl::keep_to_budget(Frame& frame) {
   if (recuts_left_ == 0 || program_->options.profile) return {};
-  CALDERA_TRY_ASSIGN(const std::vector<double> times, frame.commands.timestamps());
+  CALDERA_TRY(frame.commands.timestamps(frame.times));
+  const std::vector<double>& times = frame.times;
   if (times.empty()) return {};
   const double budget = program_->options.submit_seconds;
   double longest = 0;
@@ -381,7 +383,8 @@ Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
     return Error{ErrorCode::kInvalidInput, "a timeline needs a session made with profile"};
   }
   const Frame& frame = frames_[(next_wait_ + frames_.size() - 1) % frames_.size()];
-  CALDERA_TRY_ASSIGN(const std::vector<double> times, frame.commands.timestamps());
+  std::vector<double> times;
+  CALDERA_TRY(frame.commands.timestamps(times));
   std::vector<DispatchTime> timeline;
   const std::vector<Dispatch>& dispatches = program_->plan.dispatches;
   for (size_t i = 0; i < dispatches.size(); ++i) {

@@ -48,6 +48,7 @@ class SessionImpl {
     Buffer input;
     Buffer output;
     std::vector<double> submit_work;  // By submit: what it was estimated to hold.
+    std::vector<double> times;        // Of the last run; kept, so that runs allocate nothing.
     CommandList commands;             // Last: it refers to the buffers.
     bool under_way = false;
   };

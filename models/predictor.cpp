@@ -21,6 +21,9 @@ namespace {
 // Of one model: images of many shapes bring many sizes, and each session holds the weights.
 constexpr size_t kMostSessions = 6;
 
+// Of each session: the host fills one batch, and reads another's logits, while the device works.
+constexpr int kFrames = 2;
+
 struct SizedSession {
   Size2d size;
   int64_t batch = 0;
@@ -34,6 +37,13 @@ struct Member {
   size_t view_set = 0;
   float weight = 1;  // Of one view's probabilities in the mean.
   std::vector<SizedSession> sessions;
+};
+
+// A batch that the device has been given: views from `first` on, `filled` of them.
+struct UnderWay {
+  SizedSession* sized = nullptr;
+  size_t first = 0;
+  size_t filled = 0;
 };
 
 // Adds weight * softmax(logits).
@@ -127,12 +137,15 @@ struct Predictor::State {
   std::vector<Member> members;
   std::vector<float> input;   // [batch, 3, H, W], as large as any batch was.
   std::vector<float> logits;  // [batch, classes]
+  std::optional<UnderWay> under_way;
 
   Status add_members(const std::vector<Model>& models);
   Status make_first_sessions(const std::vector<ViewSet>& sets);
   Result<SizedSession*> session(Member& member, Size2d size, int64_t batch_size);
   Status run(Member& member, Size2d size, std::span<const View* const> views,
              std::span<float* const> sums);
+  Status finish(UnderWay batch, float weight, std::span<float* const> sums);
+  void abandon();
 };
 
 Predictor::Predictor(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -185,6 +198,7 @@ Result<Predictor> Predictor::create(const Device& device, const std::vector<Mode
     CALDERA_TRY(check_models(models));
     CALDERA_TRY(check_options(options));
     std::unique_ptr<State> state(new State{.device = device, .options = options});
+    state->options.session.frames_in_flight = kFrames;
     state->classes = models.front().architecture().classes;
     state->labels = models.front().labels();
     for (const Model& model : models) {
@@ -246,7 +260,27 @@ std::function<std::vector<float>(const Image&)> Predictor::transform() const {
   return [sets = state_->view_sets](const Image& image) { return prepare_sample(image, *sets); };
 }
 
-// Runs views of one size; adds each one's weighted softmax to its sum.
+// Waits for a batch; adds the weighted softmax of each of its views to that view's sum.
+Status Predictor::State::finish(UnderWay done, float weight, std::span<float* const> sums) {
+  logits.resize(std::max<size_t>(logits.size(), done.sized->batch * classes));
+  const std::span<float> batch_logits = std::span(logits).first(done.sized->batch * classes);
+  CALDERA_TRY(done.sized->session.wait(std::span(&batch_logits, 1)));
+  for (size_t i = 0; i < done.filled; ++i) {
+    add_softmax(batch_logits.subspan(i * classes, classes), weight,
+                std::span(sums[done.first + i], classes));
+  }
+  return {};
+}
+
+// After a call that failed half-way: its last batch is nobody's.
+void Predictor::State::abandon() {
+  if (!under_way) return;
+  const UnderWay last = *std::exchange(under_way, std::nullopt);
+  const std::span<float> unread = std::span(logits).first(last.sized->batch * classes);
+  (void)last.sized->session.wait(std::span(&unread, 1));
+}
+
+// Runs views of one size, each batch filled while the one before it is under way.
 Status Predictor::State::run(Member& member, Size2d size, std::span<const View* const> views,
                              std::span<float* const> sums) {
   const size_t floats = size_t{3} * size.h * size.w;
@@ -255,6 +289,10 @@ Status Predictor::State::run(Member& member, Size2d size, std::span<const View* 
     // Sizes that were not foreseen come a few at a time: for them, the least power of two.
     const size_t left = views.size() - first;
     int64_t wanted = foreseen ? batch : std::min<int64_t>(batch, std::bit_ceil(left));
+    // Another session may take the place of this one.
+    if (under_way && under_way->sized->batch != wanted) {
+      CALDERA_TRY(finish(*std::exchange(under_way, std::nullopt), member.weight, sums));
+    }
     Result<SizedSession*> sized = session(member, size, wanted);
     while (!sized.ok() && wanted > 1 && lacks_room(sized.error())) {
       sized = session(member, size, wanted /= 2);
@@ -263,27 +301,27 @@ Status Predictor::State::run(Member& member, Size2d size, std::span<const View* 
 
     input.resize(std::max(input.size(), wanted * floats));
     logits.resize(std::max<size_t>(logits.size(), wanted * classes));
-    const std::span<float> batch_input = std::span(input).first(wanted * floats);
-    const std::span<float> batch_logits = std::span(logits).first(wanted * classes);
+    const std::span<float> filling = std::span(input).first(wanted * floats);
     const size_t filled = std::min<size_t>(wanted, left);
     for (size_t i = 0; i < filled; ++i) {
       std::copy(views[first + i]->values.begin(), views[first + i]->values.end(),
-                batch_input.begin() + i * floats);
+                filling.begin() + i * floats);
     }
-    std::fill(batch_input.begin() + filled * floats, batch_input.end(), 0.0f);
-    CALDERA_TRY((*sized)->session.run(batch_input, batch_logits));
-    for (size_t i = 0; i < filled; ++i) {
-      add_softmax(batch_logits.subspan(i * classes, classes), member.weight,
-                  std::span(sums[first + i], classes));
-    }
+    std::fill(filling.begin() + filled * floats, filling.end(), 0.0f);
+    const std::span<const float> batch_input = filling;
+    CALDERA_TRY((*sized)->session.submit(std::span(&batch_input, 1)));
+    const auto before = std::exchange(under_way, UnderWay{*sized, first, filled});
+    if (before) CALDERA_TRY(finish(*before, member.weight, sums));
     first += filled;
   }
-  return {};
+  if (!under_way) return {};
+  return finish(*std::exchange(under_way, std::nullopt), member.weight, sums);
 }
 
 Status Predictor::predict(std::span<const std::vector<float>> samples,
                           std::span<float> probabilities) {
   return detail::no_throw<Status>("the prediction", [&]() -> Status {
+    state_->abandon();
     const size_t classes = state_->classes;
     if (probabilities.size() != samples.size() * classes) {
       return Error{ErrorCode::kInvalidInput,

@@ -1,6 +1,8 @@
 // Recording, with barriers where hazards are.
 #include "runtime/recorder.h"
 
+#include <bit>
+
 #include <fmt/format.h>
 
 namespace caldera {
@@ -63,21 +65,23 @@ Status CommandList::run() {
   return wait();
 }
 
-Result<std::vector<double>> CommandList::timestamps() const {
-  std::vector<uint64_t> ticks(timestamps_);
-  std::vector<double> seconds(timestamps_);
-  if (ticks.empty()) return seconds;
+Status CommandList::timestamps(std::vector<double>& seconds) const {
+  static_assert(sizeof(double) == sizeof(uint64_t));
+  seconds.resize(timestamps_);
+  if (seconds.empty()) return {};
+  // Ticks first, in the same place.
   const VkResult result = device_->vk().vkGetQueryPoolResults(
-      device_->handle(), queries_, 0, timestamps_, ticks.size() * sizeof(uint64_t), ticks.data(),
-      sizeof(uint64_t), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
+      device_->handle(), queries_, 0, timestamps_, seconds.size() * sizeof(uint64_t),
+      seconds.data(), sizeof(uint64_t), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
   if (result != VK_SUCCESS) return vk_error(result, "could not read timestamps");
   const Capabilities& capabilities = device_->capabilities();
   const uint64_t counted = UINT64_MAX >> (64 - capabilities.timestamp_bits);
-  for (size_t i = 0; i < ticks.size(); ++i) {
-    seconds[i] =
-        static_cast<double>((ticks[i] - ticks[0]) & counted) * capabilities.timestamp_seconds;
+  const auto first = std::bit_cast<uint64_t>(seconds.front());
+  for (double& time : seconds) {
+    time = static_cast<double>((std::bit_cast<uint64_t>(time) - first) & counted) *
+           capabilities.timestamp_seconds;
   }
-  return seconds;
+  return {};
 }
 
 Result<Recorder> Recorder::create(const std::shared_ptr<DeviceImpl>& device) {

@@ -48,7 +48,7 @@ class CommandList {
 
   // Seconds from the first timestamp() to each of them, by the last run. Empty where none was
   // recorded.
-  Result<std::vector<double>> timestamps() const;
+  Status timestamps(std::vector<double>& seconds) const;
 
   uint32_t dispatches() const { return dispatches_; }
   uint32_t barriers() const { return barriers_; }

@@ -175,10 +175,11 @@ Result<int> run_eval(const Args& given) {
   const int threads = args.threads > 0
                           ? args.threads
                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const int64_t group = predictor.samples_per_run();
+  // Two runs, so that the device has the second while the first one's answers are read.
+  const int64_t group = 2 * predictor.samples_per_run();
   const auto start = Clock::now();
   ImageLoader loader(std::move(paths), predictor.transform(), threads,
-                     static_cast<int>(2 * group + threads));
+                     static_cast<int>(group + threads));
   Progress progress(static_cast<int64_t>(folder.samples.size()), "images");
 
   std::vector<Tally> per_class(folder.classes.size());

@@ -64,6 +64,38 @@ TEST(SteadyState, AllocatesNothingInAThousandRuns) {
   EXPECT_LT(resident_after, resident_before + (uint64_t{2} << 20));
 }
 
+TEST(SteadyState, AllocatesNothingWithTwoRunsUnderWay) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  auto device = open_without_validation();
+  ASSERT_TRUE(device.ok()) << device.error().message;
+  const Graph graph = small_net(2);
+  auto session = Session::create(*device, graph, random_weights(graph), {.frames_in_flight = 2});
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  const std::vector<float> input = random_inputs(graph)[0];
+  std::vector<float> first(10), output(10);
+  const std::span<const float> in(input);
+  const std::span<float> out(output);
+  // Each frame once.
+  ASSERT_TRUE(session->run(input, first).ok());
+  ASSERT_TRUE(session->run(input, first).ok());
+  ASSERT_TRUE(session->submit(std::span(&in, 1)).ok());
+
+  const uint64_t device_before = device->allocation_count();
+  const uint64_t host_before = allocations();
+  int failed = 0, different = 0;
+  for (int i = 0; i < kRuns; ++i) {
+    failed += !session->submit(std::span(&in, 1)).ok();
+    failed += !session->wait(std::span(&out, 1)).ok();
+    different += output != first;
+  }
+  const uint64_t host_after = allocations();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(different, 0);
+  EXPECT_EQ(device->allocation_count(), device_before);
+  EXPECT_EQ(host_after - host_before, 0u) << "in " << kRuns << " runs";
+}
+
 TEST(SteadyState, FreesWhatASessionHeld) {
   CALDERA_REQUIRE_DEVICE(device);
   const Graph graph = small_net(2);
