@@ -1,6 +1,7 @@
 // The ways to run conv2d.
 #include <vector>
 
+#include "graph/ops/conv2d_coopmat_kernels.h"
 #include "graph/ops/conv2d_gemm_kernels.h"
 #include "graph/ops/conv2d_problem.h"
 #include "graph/ops/conv2d_rates.h"
@@ -67,7 +68,8 @@ double direct_cost(const KernelContext& context) {
 
 std::vector<KernelVariant> list_variants() {
   std::vector<KernelVariant> list{{"conv2d_depthwise", depthwise_supported, emit_depthwise}};
-  for (const auto family : {conv2d_subgroup_kernels(), conv2d_gemm_kernels()}) {
+  for (const auto family :
+       {conv2d_subgroup_kernels(), conv2d_coopmat_kernels(), conv2d_gemm_kernels()}) {
     list.insert(list.end(), family.begin(), family.end());
   }
   list.push_back(

@@ -5,6 +5,7 @@
 
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/conv2d_coopmat_kernels.h"
 #include "graph/ops/conv2d_gemm_kernels.h"
 #include "graph/ops/conv2d_rates.h"
 #include "graph/ops/epilogue.h"
@@ -69,8 +70,10 @@ constexpr KernelVariant kTile{
 
 std::span<const KernelVariant> linear_kernels() {
   static const std::vector<KernelVariant> all = [] {
-    const auto gemm = linear_gemm_kernels();
-    std::vector<KernelVariant> list(gemm.begin(), gemm.end());
+    std::vector<KernelVariant> list;
+    for (const auto products : {linear_coopmat_kernels(), linear_gemm_kernels()}) {
+      list.insert(list.end(), products.begin(), products.end());
+    }
     list.push_back(kTile);
     return list;
   }();

@@ -1,0 +1,138 @@
+// conv2d_coopmat in tiles of several sizes. The matrices' shape is the device's: the largest that
+// it multiplies as halves and sums as floats.
+#include "graph/ops/conv2d_coopmat_kernels.h"
+
+#include <array>
+#include <optional>
+
+#include "graph/ops/conv2d_rates.h"
+#include "graph/ops/matrix_product.h"
+
+namespace caldera {
+
+namespace {
+
+struct Tile {
+  uint32_t pixels;
+  uint32_t channels;
+  uint32_t part_pixels;  // Of a subgroup.
+  uint32_t part_channels;
+  KernelRate rate;
+
+  constexpr uint32_t subgroups() const { return pixels / part_pixels * (channels / part_channels); }
+};
+
+constexpr Tile k128x128{128, 128, 64, 32, {0.50, 0.3e9}};
+constexpr Tile k64x64{64, 64, 32, 32, {0.35, 0.4e9}};
+constexpr Tile k32x32{32, 32, 16, 32, {0.12, 0.5e9}};
+
+// Vectors of k that a step may take: of the first that fit, the most.
+constexpr std::array<uint32_t, 2> kSteps4 = {8, 4};
+
+// Of halves and floats, as conv2d_coopmat.comp declares them.
+uint64_t shared_bytes(const Tile& tile, uint32_t step4, const CooperativeMatrixShape& shape) {
+  const uint64_t operands =
+      2 * 8 * (uint64_t{tile.pixels} * (step4 + 2) + uint64_t{step4} * 4 * (tile.channels / 4 + 2));
+  return operands + uint64_t{tile.subgroups()} * shape.m * shape.n * 4;
+}
+
+struct Fit {
+  CooperativeMatrixShape shape;
+  uint32_t step4 = 0;
+};
+
+bool divides(const Capabilities& capabilities, const Tile& tile, const Fit& fit) {
+  const uint32_t invocations = tile.subgroups() * capabilities.subgroup_size;
+  return tile.part_pixels % fit.shape.m == 0 && tile.part_channels % fit.shape.n == 0 &&
+         fit.shape.n % 4 == 0 && fit.step4 * 4 % fit.shape.k == 0 && fit.shape.k % 4 == 0 &&
+         // Every invocation loads as much as any other.
+         invocations % fit.step4 == 0 && invocations % (tile.channels / 4) == 0 &&
+         tile.pixels * fit.step4 % invocations == 0 && fit.step4 * tile.channels % invocations == 0;
+}
+
+// The shape and step that a tile takes on a device, where it can be had there.
+std::optional<Fit> fit(const Capabilities& capabilities, const Tile& tile) {
+  const uint32_t lanes = capabilities.subgroup_size;
+  const uint32_t invocations = tile.subgroups() * lanes;
+  if (!capabilities.fp16 || !capabilities.cooperative_matrix ||
+      !capabilities.subgroup_size_control || lanes < capabilities.min_subgroup_size ||
+      lanes > capabilities.max_subgroup_size ||
+      invocations > capabilities.max_workgroup_invocations ||
+      invocations > capabilities.max_workgroup_size[0]) {
+    return std::nullopt;
+  }
+  std::optional<Fit> best;
+  const auto size = [](const CooperativeMatrixShape& s) { return uint64_t{s.m} * s.n * s.k; };
+  for (const CooperativeMatrixShape& shape : capabilities.cooperative_matrix_shapes) {
+    if (shape.a != ComponentType::kFloat16 || shape.b != ComponentType::kFloat16 ||
+        shape.c != ComponentType::kFloat32 || shape.result != ComponentType::kFloat32) {
+      continue;
+    }
+    for (const uint32_t step4 : kSteps4) {
+      const Fit candidate{shape, step4};
+      if (!divides(capabilities, tile, candidate) ||
+          shared_bytes(tile, step4, shape) > capabilities.max_shared_memory) {
+        continue;
+      }
+      if (!best || size(shape) > size(best->shape)) best = candidate;
+    }
+  }
+  return best;
+}
+
+template <const Tile& tile>
+bool supported(const KernelContext& context) {
+  return context.precision == Precision::kFp16 && !shader_spirv(ShaderId::conv2d_coopmat).empty() &&
+         fit(context.capabilities, tile) && is_matrix_product(context);
+}
+
+template <const Tile& tile>
+void emit(Emitter& emitter, const Node& node) {
+  const uint32_t lanes = emitter.capabilities().subgroup_size;
+  const auto [shape, step4] = fit(emitter.capabilities(), tile).value();
+  const shader::Conv2dParams p = product_params(emitter.graph(), node, emitter.images());
+  const uint32_t invocations = tile.subgroups() * lanes;
+  Dispatch& dispatch = emitter.dispatch(
+      id_of(emitter.graph(), node), ShaderId::conv2d_coopmat, p, product_bindings(emitter, node),
+      product_tiles(p, tile.pixels, tile.channels) * invocations, invocations);
+  dispatch.constants.insert(dispatch.constants.end(),
+                            {tile.pixels, tile.channels, step4, tile.part_pixels,
+                             tile.part_channels, shape.m, shape.n, shape.k, lanes});
+  dispatch.required_subgroup_size = lanes;
+}
+
+template <const Tile& tile>
+double cost(const KernelContext& context) {
+  const uint32_t step4 = fit(context.capabilities, tile).value().step4;
+  const shader::Conv2dParams p = product_params(context);
+  return guessed_seconds(
+      context.capabilities, static_cast<double>(product_tiles(p, tile.pixels, tile.channels)),
+      tile_work(p, tile.pixels, tile.channels, step4 * 4), tile.rate, kGpuMatrixRate);
+}
+
+template <const Tile& tile>
+constexpr KernelVariant variant(std::string_view name) {
+  return {.name = name, .supported = supported<tile>, .emit = emit<tile>, .cost = cost<tile>};
+}
+
+constexpr KernelVariant kConv2d[] = {
+    variant<k128x128>("conv2d_coopmat_128x128"),
+    variant<k64x64>("conv2d_coopmat_64x64"),
+    variant<k32x32>("conv2d_coopmat_32x32"),
+};
+constexpr KernelVariant kLinear[] = {
+    variant<k64x64>("linear_coopmat_64x64"),
+    variant<k32x32>("linear_coopmat_32x32"),
+};
+
+}  // namespace
+
+std::span<const KernelVariant> conv2d_coopmat_kernels() {
+  return kConv2d;
+}
+
+std::span<const KernelVariant> linear_coopmat_kernels() {
+  return kLinear;
+}
+
+}  // namespace caldera
