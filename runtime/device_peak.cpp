@@ -17,8 +17,11 @@ namespace caldera {
 
 namespace {
 
-constexpr double kLongEnough = 0.02;  // Seconds: a submit's own cost is a hundredth of it.
-constexpr int kRepeats = 4;
+// Seconds: a submit's own cost is a hundredth of it, and on a busy CPU the scheduler lets some such
+// pieces pass undisturbed.
+constexpr double kLongEnough = 0.005;
+constexpr double kInAll = 0.06;          // Seconds that one figure is worth.
+constexpr int kRepeats = 4;              // At least.
 constexpr uint32_t kWorkgroupSize = 64;  // Which every device has.
 constexpr uint32_t kSteps = 512;
 constexpr uint64_t kWidest = 32768;  // Workgroups along x; every device has 65,535.
@@ -64,9 +67,11 @@ Result<double> best_rate(uint64_t amount,
     amount *= static_cast<uint64_t>(std::clamp(kLongEnough / seconds, 2.0, 8.0));
     CALDERA_TRY_ASSIGN(seconds, seconds_of(amount));
   }
-  for (int i = 1; i < kRepeats; ++i) {
+  double spent = 0;
+  for (int i = 1; i < kRepeats || spent < kInAll; ++i) {
     CALDERA_TRY_ASSIGN(const double again, seconds_of(amount));
     seconds = std::min(seconds, again);
+    spent += again;
   }
   return static_cast<double>(amount) / seconds;
 }

@@ -2,7 +2,7 @@
 #include "tools/page.h"
 
 #include <cassert>
-#include <span>
+#include <fstream>
 
 #include <fmt/format.h>
 
@@ -11,7 +11,6 @@
 #include "embedded/page_css.h"
 #include "embedded/page_html.h"
 #include "embedded/page_js.h"
-#include "models/checkpoint/atomic_file.h"
 #include "tools/command.h"
 #include "tools/embedded_text.h"
 
@@ -80,9 +79,13 @@ std::string make_page(const Page& page) {
 }
 
 Status write_text(const std::filesystem::path& path, std::string_view text) {
-  CALDERA_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
-  CALDERA_TRY(file.write(text));
-  return file.commit();
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file << text;
+  file.close();
+  if (file) return {};
+  return Error{ErrorCode::kIo,
+               fmt::format("{}: cannot be written; is its folder there, and room on the disk?",
+                           path.string())};
 }
 
 }  // namespace caldera::tool

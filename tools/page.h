@@ -26,7 +26,6 @@ Status check_pages();
 // check_pages() is to be ok.
 std::string make_page(const Page& page);
 
-// A whole file or none, at `path`.
 Status write_text(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace caldera::tool

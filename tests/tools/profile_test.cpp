@@ -171,7 +171,8 @@ TEST(Report, OpensInABrowserWithEveryChartDrawn) {
       "timeout 120 " + chromium +
       " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --enable-logging=stderr"
       " --host-resolver-rules='MAP * ~NOTFOUND' --user-data-dir=" +
-      (scratch / "browser") + " --dump-dom file://" + profile.page + " > " + dom + " 2> " + log;
+      (scratch / "browser").string() + " --dump-dom file://" + profile.page + " > " + dom + " 2> " +
+      log;
   ASSERT_EQ(std::system(command.c_str()), 0) << file_text(log);
   EXPECT_THAT(file_text(log), Not(HasSubstr("CONSOLE")));
   const std::string text = file_text(dom);
