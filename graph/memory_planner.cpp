@@ -1,8 +1,11 @@
-// Largest first, each into the tightest gap that its lifetime leaves: on residual networks within a
-// few per cent of the lower bound, and quick enough to need nothing cleverer.
+// Greedy, each value into the tightest gap that its lifetime leaves, in each of a few orders, from
+// one end of the arena and from both; the best is kept. By size alone, from one end, is best for
+// most residual networks; pre-activation bottlenecks need both ends, so that what a block keeps
+// alive for its sum lies at one of them and the rest stays in one piece.
 #include "graph/memory_planner.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <numeric>
 
@@ -29,36 +32,56 @@ uint64_t most_alive(const std::vector<Lifetime>& lifetimes) {
   return static_cast<uint64_t>(most);
 }
 
-}  // namespace
+uint64_t length(const Lifetime& lifetime) {
+  return static_cast<uint64_t>(lifetime.last - lifetime.first + 1);
+}
 
-MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
+// Earlier in an order.
+using Before = bool (*)(const Lifetime& a, const Lifetime& b);
+constexpr std::array<Before, 4> kOrders = {
+    [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; },
+    [](const Lifetime& a, const Lifetime& b) { return a.bytes * length(a) > b.bytes * length(b); },
+    [](const Lifetime& a, const Lifetime& b) {
+      return length(a) != length(b) ? length(a) > length(b) : a.bytes < b.bytes;
+    },
+    [](const Lifetime& a, const Lifetime& b) { return a.last > b.last; },
+};
+
+// The used lifetimes, sorted.
+std::vector<size_t> in_order(const std::vector<Lifetime>& lifetimes, Before before) {
+  std::vector<size_t> order(lifetimes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::erase_if(order, [&](size_t i) { return !lifetimes[i].used(); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return before(lifetimes[a], lifetimes[b]); });
+  return order;
+}
+
+// The offsets, and the bytes in all, of one order. Gaps are looked for below `ceiling` first; one
+// that reaches up to it is filled from above, so that what is left stays in one piece.
+MemoryPlan place(const std::vector<Lifetime>& lifetimes, const std::vector<size_t>& order,
+                 uint64_t alignment, uint64_t ceiling) {
   MemoryPlan plan;
   plan.offsets.assign(lifetimes.size(), 0);
-  plan.lower_bound = most_alive(lifetimes);
-
-  std::vector<size_t> by_size(lifetimes.size());
-  std::iota(by_size.begin(), by_size.end(), size_t{0});
-  std::stable_sort(by_size.begin(), by_size.end(),
-                   [&](size_t a, size_t b) { return lifetimes[a].bytes > lifetimes[b].bytes; });
-
   std::vector<size_t> placed;  // By offset.
-  for (const size_t current : by_size) {
+  for (const size_t current : order) {
     const Lifetime& lifetime = lifetimes[current];
-    if (!lifetime.used()) continue;
     const uint64_t bytes = round_up(lifetime.bytes, alignment);
     // The tightest gap between those alive at the same time; else after the last of them.
     uint64_t end = 0;
     uint64_t best = 0;
     uint64_t best_gap = UINT64_MAX;
+    const auto consider = [&](uint64_t from, uint64_t to) {
+      if (to < from + bytes || to - from >= best_gap) return;
+      best = from > 0 && to == ceiling ? to - bytes : from;
+      best_gap = to - from;
+    };
     for (const size_t other : placed) {
       if (!overlap(lifetime, lifetimes[other])) continue;
-      const uint64_t start = plan.offsets[other];
-      if (start >= end && start - end >= bytes && start - end < best_gap) {
-        best = end;
-        best_gap = start - end;
-      }
-      end = std::max(end, start + round_up(lifetimes[other].bytes, alignment));
+      consider(end, plan.offsets[other]);
+      end = std::max(end, plan.offsets[other] + round_up(lifetimes[other].bytes, alignment));
     }
+    consider(end, ceiling);
     plan.offsets[current] = best_gap == UINT64_MAX ? end : best;
     plan.bytes = std::max(plan.bytes, plan.offsets[current] + bytes);
     placed.insert(
@@ -67,6 +90,24 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignmen
         current);
   }
   return plan;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
+  const uint64_t lower_bound = most_alive(lifetimes);
+  const uint64_t least = round_up(lower_bound, alignment);
+  MemoryPlan best;
+  for (const Before before : kOrders) {
+    const std::vector<size_t> order = in_order(lifetimes, before);
+    for (const uint64_t ceiling : {uint64_t{0}, least}) {
+      if (!best.offsets.empty() && best.bytes <= least) break;
+      MemoryPlan plan = place(lifetimes, order, alignment, ceiling);
+      if (best.offsets.empty() || plan.bytes < best.bytes) best = std::move(plan);
+    }
+  }
+  best.lower_bound = lower_bound;
+  return best;
 }
 
 }  // namespace caldera

@@ -1,5 +1,5 @@
-// Places activations in one arena by their lifetimes: greedy by size, as in Pisarchyk and Lee,
-// "Efficient Memory Management for Deep Neural Net Inference", arXiv 2001.03288.
+// Places activations in one arena by their lifetimes: greedy, by size and in other orders, as in
+// Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv 2001.03288.
 #pragma once
 
 #include <cstdint>

@@ -41,6 +41,21 @@ TEST(MemoryPlanner, KeepsAValueThatASkipConnectionReadsLate) {
   expect_no_overlap(block, plan);
 }
 
+// Pre-activation bottlenecks: unless sums lie at alternate ends, small values split the rest.
+TEST(MemoryPlanner, NeedsNoMoreThanTheLeastForAChainOfBottlenecks) {
+  std::vector<Lifetime> chain;
+  for (int64_t step = 0; step < 80; step += 4) {
+    chain.push_back({256, step, step + 4});      // The sum, kept for the next one.
+    chain.push_back({256, step + 1, step + 2});  // Normalised.
+    chain.push_back({64, step + 2, step + 3});
+    chain.push_back({64, step + 3, step + 4});
+  }
+  const MemoryPlan plan = plan_memory(chain, kAlignment);
+  EXPECT_EQ(plan.lower_bound, 576u);
+  EXPECT_EQ(plan.bytes, 576u);
+  expect_no_overlap(chain, plan);
+}
+
 TEST(MemoryPlanner, GivesNothingToValuesNeverUsed) {
   const MemoryPlan plan = plan_memory({{640, INT64_MAX, -1}, {64, 0, 0}}, kAlignment);
   EXPECT_EQ(plan.bytes, 64u);

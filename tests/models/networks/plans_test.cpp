@@ -1,0 +1,144 @@
+// What the networks' plans cost, on devices that are only written down: a host test, so that no
+// noise hides waste. Arenas stand beside their lower bound for every architecture; dispatches,
+// pipelines, memory and traffic of three nets beside recorded figures.
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "caldera/architecture.h"
+
+#include "graph/plan.h"
+#include "tests/models/architectures/hollow.h"
+
+namespace caldera::test {
+namespace {
+
+// A GPU of 32 lanes whose driver sets the subgroup's size.
+Capabilities gpu() {
+  Capabilities limits;
+  limits.max_storage_buffer_range = (uint64_t{1} << 32) - 1;
+  limits.storage_buffer_alignment = 64;
+  limits.max_allocation_size = (uint64_t{1} << 32) - 1;
+  limits.max_workgroup_count = {65535, 65535, 65535};
+  limits.max_workgroup_size = {1024, 1024, 64};
+  limits.max_workgroup_invocations = 1024;
+  limits.max_texel_buffer_elements = uint32_t{1} << 27;
+  limits.texel_buffer_alignment = 64;
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 32;
+  limits.subgroup_shuffle = true;
+  limits.fp16 = true;
+  return limits;
+}
+
+// Lavapipe's figures (docs/platforms.md).
+Capabilities software() {
+  Capabilities limits = gpu();
+  limits.max_storage_buffer_range = uint64_t{1} << 27;
+  limits.storage_buffer_alignment = limits.texel_buffer_alignment = 16;
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 8;
+  limits.subgroup_size_control = true;
+  return limits;
+}
+
+// What a run of one image takes: dispatches, distinct pipelines, and bytes of the arena and of all
+// that the dispatches bind.
+struct Costs {
+  size_t dispatches, pipelines;
+  uint64_t arena, traffic;
+};
+
+struct Bound {
+  Capabilities (*device)();
+  std::string net;
+  Precision precision;
+  Costs most;
+};
+
+// Upper bounds. Where a change lowers one, lower it here; where a change raises one, its message
+// says what is gained for it.
+const std::vector<Bound> kBounds{
+    {gpu, "resnet18", Precision::kFp32, {25, 6, 4'014'080, 74'163'792}},
+    {gpu, "resnet18", Precision::kFp16, {25, 6, 2'007'040, 37'396'656}},
+    {gpu, "resnet50", Precision::kFp32, {58, 6, 7'225'344, 217'367'520}},
+    {gpu, "resnet50", Precision::kFp16, {58, 6, 3'612'672, 109'042'240}},
+    {gpu, "cifar_resnet20", Precision::kFp32, {27, 6, 196'608, 3'171'112}},
+    {gpu, "cifar_resnet20", Precision::kFp16, {27, 6, 98'304, 1'593'208}},
+    // Kernels of subgroups: their choice is measured on software drivers, and changes more often.
+    {software, "resnet18", Precision::kFp32, {25, 7, 4'014'080, 74'163'792}},
+    {software, "resnet50", Precision::kFp32, {58, 7, 7'225'344, 217'367'520}},
+    {software, "cifar_resnet20", Precision::kFp32, {27, 7, 196'608, 3'171'112}},
+};
+
+Plan plan(const Capabilities& capabilities, const std::string& name, int64_t batch,
+          Precision precision = Precision::kFp32) {
+  const Graph graph = build_graph(find_architecture(name).value(), batch).value();
+  Weights weights;
+  for (const Value& value : graph.values) {
+    if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
+    weights.emplace(value.name, hollow_tensor(value.shape));
+  }
+  return make_plan(capabilities, "a device", graph, weights, {.precision = precision}).value();
+}
+
+class Arena : public testing::TestWithParam<std::tuple<std::string, int64_t>> {};
+
+TEST_P(Arena, IsWithinATenthOfTheLeastThatLifetimesAllow) {
+  const auto& [name, batch] = GetParam();
+  for (const auto& [device, capabilities] : {std::pair("gpu", gpu()), {"software", software()}}) {
+    for (const Precision precision : {Precision::kFp32, Precision::kFp16}) {
+      const MemoryPlan memory = plan(capabilities, name, batch, precision).memory;
+      const double ratio =
+          static_cast<double>(memory.bytes) / static_cast<double>(memory.lower_bound);
+      EXPECT_LE(ratio, 1.10) << device << ", " << precision_name(precision);
+      EXPECT_GE(ratio, 1.0);
+    }
+  }
+}
+
+std::vector<std::string> architecture_names() {
+  std::vector<std::string> names;
+  for (const ArchitectureEntry& entry : list_architectures()) names.push_back(entry.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, Arena,
+                         testing::Combine(testing::ValuesIn(architecture_names()),
+                                          testing::Values(1, 8)),
+                         [](const auto& test) {
+                           return std::get<0>(test.param) + "_batch" +
+                                  std::to_string(std::get<1>(test.param));
+                         });
+
+Costs costs_of(const Plan& made) {
+  std::set<std::tuple<ShaderId, std::vector<uint32_t>, uint32_t>> pipelines;
+  uint64_t traffic = 0;
+  for (const Dispatch& dispatch : made.dispatches) {
+    pipelines.emplace(dispatch.shader, dispatch.constants, dispatch.required_subgroup_size);
+    traffic += dispatch.bytes();
+  }
+  return {made.dispatches.size(), pipelines.size(), made.memory.bytes, traffic};
+}
+
+class Cost : public testing::TestWithParam<Bound> {};
+
+TEST_P(Cost, IsNoMoreThanWasRecorded) {
+  const Bound& bound = GetParam();
+  const Costs costs = costs_of(plan(bound.device(), bound.net, /*batch=*/1, bound.precision));
+  EXPECT_LE(costs.dispatches, bound.most.dispatches);
+  EXPECT_LE(costs.pipelines, bound.most.pipelines);
+  EXPECT_LE(costs.arena, bound.most.arena);
+  EXPECT_LE(costs.traffic, bound.most.traffic);
+}
+
+INSTANTIATE_TEST_SUITE_P(Nets, Cost, testing::ValuesIn(kBounds), [](const auto& test) {
+  const Bound& bound = test.param;
+  return bound.net + "_" + (bound.device == gpu ? "gpu" : "software") + "_" +
+         std::string(precision_name(bound.precision));
+});
+
+}  // namespace
+}  // namespace caldera::test
