@@ -107,6 +107,7 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignmen
     }
   }
   best.lower_bound = lower_bound;
+  best.lifetimes = lifetimes;
   return best;
 }
 

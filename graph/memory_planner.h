@@ -17,7 +17,8 @@ struct Lifetime {
 };
 
 struct MemoryPlan {
-  std::vector<uint64_t> offsets;  // By lifetime; a multiple of the alignment.
+  std::vector<uint64_t> offsets;    // By lifetime; a multiple of the alignment.
+  std::vector<Lifetime> lifetimes;  // As they were given.
   uint64_t bytes = 0;
   // The most bytes alive at one step: no placement can need less.
   uint64_t lower_bound = 0;

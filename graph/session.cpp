@@ -13,6 +13,7 @@
 
 #include "graph/emitter.h"
 #include "graph/half.h"
+#include "graph/layer_memory.h"
 #include "graph/pack_weights.h"
 #include "graph/session_impl.h"
 #include "graph/submits.h"
@@ -473,6 +474,10 @@ const Device& Session::device() const {
 }
 SessionStats Session::stats() const {
   return impl_->stats();
+}
+
+std::vector<LayerMemory> Session::memory() const {
+  return layer_memory(impl_->program()->plan);
 }
 
 std::vector<std::string> Session::kernels() const {

@@ -21,13 +21,24 @@ struct Args {
   ModelArgs model;
   DeviceArgs device;
   int64_t batch = 1;
+  bool plan = false;
   bool json = false;
+};
+
+// A layer as it runs on the device.
+struct PlannedLayer {
+  std::string name;
+  std::string op;
+  std::string kernel;
+  Shape output;
+  LayerMemory memory;
 };
 
 struct Cost {
   int64_t parameters = 0;
   int64_t multiply_adds = 0;
   std::optional<SessionStats> planned;
+  std::vector<PlannedLayer> layers;  // With --plan.
   std::string device;
   Precision precision = Precision::kFp32;
 };
@@ -47,7 +58,7 @@ Result<Cost> cost_of(const Model& model, const Args& args) {
   const Result<Device> device = open_device(args.device);
   if (!device.ok()) {
     // Only a device that was asked for must be there.
-    if (!args.device.device.empty()) return device.error();
+    if (!args.device.device.empty() || args.plan) return device.error();
     return cost;
   }
   CALDERA_TRY_ASSIGN(const Session session,
@@ -55,7 +66,37 @@ Result<Cost> cost_of(const Model& model, const Args& args) {
   cost.planned = session.stats();
   cost.device = device->info().name;
   cost.precision = session.precision();
+  if (!args.plan) return cost;
+  const Graph& ran = session.graph();
+  const std::vector<std::string> kernels = session.kernels();
+  for (const LayerMemory& memory : session.memory()) {
+    const Node& node = ran.node(memory.node);
+    cost.layers.push_back({node.name, std::string(op_name(node.kind())),
+                           kernels[static_cast<size_t>(memory.node)], ran.value(node.output).shape,
+                           memory});
+  }
   return cost;
+}
+
+void print_layers(const std::vector<PlannedLayer>& layers) {
+  using enum Table::Align;
+  Table table({{"layer"},
+               {"kernel"},
+               {"output"},
+               {"bytes", kRight},
+               {"workspace", kRight},
+               {"weights", kRight},
+               {"alive", kRight}});
+  const auto bytes = [](uint64_t count) {
+    return count > 0 ? human_bytes(count) : std::string("-");
+  };
+  for (const PlannedLayer& layer : layers) {
+    table.add({layer.name, layer.kernel.empty() ? "-" : layer.kernel, to_string(layer.output),
+               bytes(layer.memory.output_bytes), bytes(layer.memory.workspace_bytes),
+               bytes(layer.memory.weights_bytes), bytes(layer.memory.alive_bytes)});
+  }
+  table.print();
+  fmt::print("\n");
 }
 
 void print_tensors(const Checkpoint& checkpoint) {
@@ -121,12 +162,38 @@ void print_summary(const std::string& name, const FileFacts* file, const Result<
                                      human_bytes(cost->planned->weights_bytes),
                                      human_bytes(cost->planned->arena_bytes), batch,
                                      precision_name(cost->precision), cost->device)});
+    if (!cost->layers.empty()) {
+      table.add(
+          {"arena", fmt::format("{}; {} alive at most", human_bytes(cost->planned->arena_bytes),
+                                human_bytes(cost->planned->arena_lower_bound))});
+      table.add({"staging", human_bytes(cost->planned->staging_bytes) + " for inputs and outputs"});
+    }
   } else {
     table.add({"memory", fmt::format("{} of weights; activations are planned where there is a "
                                      "Vulkan device",
                                      human_bytes(cost->parameters * sizeof(float)))});
   }
   table.print();
+}
+
+Json plan_json(const Cost& cost) {
+  Json layers = Json::array();
+  for (const PlannedLayer& layer : cost.layers) {
+    layers.push_back({{"layer", layer.name},
+                      {"operator", layer.op},
+                      {"kernel", layer.kernel},
+                      {"shape", layer.output},
+                      {"output_bytes", layer.memory.output_bytes},
+                      {"workspace_bytes", layer.memory.workspace_bytes},
+                      {"weights_bytes", layer.memory.weights_bytes},
+                      {"alive_bytes", layer.memory.alive_bytes}});
+  }
+  return {{"arena_bytes", cost.planned->arena_bytes},
+          {"arena_lower_bound", cost.planned->arena_lower_bound},
+          {"weights_bytes", cost.planned->weights_bytes},
+          {"staging_bytes", cost.planned->staging_bytes},
+          {"dispatches", cost.planned->dispatches},
+          {"layers", layers}};
 }
 
 Json to_json(const std::string& name, const FileFacts* file, const Result<Model>& model,
@@ -146,6 +213,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
             {"activation_bytes", nullptr},
             {"device", nullptr},
             {"precision", nullptr},
+            {"plan", nullptr},
             {"problem", nullptr},
             {"tensors", Json::array()}};
   if (file) {
@@ -176,6 +244,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
     json["activation_bytes"] = cost->planned->arena_bytes;
     json["device"] = cost->device;
     json["precision"] = precision_name(cost->precision);
+    if (!cost->layers.empty()) json["plan"] = plan_json(*cost);
   }
   return json;
 }
@@ -200,7 +269,11 @@ Result<int> run_inspect(const Args& args) {
     print_json(to_json(name, facts, model, cost, args.batch));
     return kExitDone;
   }
-  if (facts) print_tensors(facts->checkpoint);
+  if (cost && !cost->layers.empty()) {
+    print_layers(cost->layers);
+  } else if (facts) {
+    print_tensors(facts->checkpoint);
+  }
   print_summary(name, facts, model, cost, args.batch);
   return kExitDone;
 }
@@ -217,12 +290,14 @@ void add_inspect(CLI::App& app, Action& action) {
   command->add_option("--batch", args->batch, "Images a run, for the memory (1)")
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  command->add_flag("--plan", args->plan,
+                    "In place of the tensors: each layer's memory on the device");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"
       "  caldera inspect resnet50.pth\n"
-      "  caldera inspect resnet50 --batch 32");
+      "  caldera inspect resnet50 --batch 32 --plan");
   on_chosen(*command, action, args, run_inspect);
 }
 

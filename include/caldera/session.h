@@ -67,6 +67,15 @@ struct DispatchTime {
   uint64_t bytes = 0;  // That it binds: what a perfect cache would move.
 };
 
+// Device memory of a layer of graph(), in bytes.
+struct LayerMemory {
+  NodeId node = NodeId::kNone;
+  uint64_t output_bytes = 0;     // Of its output in the arena; 0 where that is its input's memory.
+  uint64_t workspace_bytes = 0;  // In the arena too, while it runs.
+  uint64_t weights_bytes = 0;    // Those that it shares with other layers included.
+  uint64_t alive_bytes = 0;      // The most that the arena holds for anyone while it runs.
+};
+
 class SessionImpl;
 
 // One thread at a time may use a session. For more threads, fork().
@@ -109,6 +118,8 @@ class Session {
   Precision precision() const;
   // The kernel variant that runs each node of graph(); empty for one that needs no dispatch.
   std::vector<std::string> kernels() const;
+  // By node of graph(): where its memory goes.
+  std::vector<LayerMemory> memory() const;
   const Device& device() const;
   SessionStats stats() const;
 

@@ -262,6 +262,30 @@ TEST(Inspect, PlansTheMemoryOfActivations) {
   EXPECT_TRUE(one["device"].is_string());
 }
 
+TEST(Inspect, TellsWhereEachLayersMemoryGoes) {
+  const nlohmann::json json =
+      expect_json(run_program({"inspect", "cifar_resnet20", "--plan", "--json"}));
+  const nlohmann::json& plan = json["plan"];
+  EXPECT_THAT(keys(plan), UnorderedElementsAre("arena_bytes", "arena_lower_bound", "weights_bytes",
+                                               "staging_bytes", "dispatches", "layers"));
+  EXPECT_GE(plan["arena_bytes"], plan["arena_lower_bound"]);
+  uint64_t most_alive = 0, weights = 0;
+  for (const nlohmann::json& layer : plan["layers"]) {
+    EXPECT_THAT(keys(layer),
+                UnorderedElementsAre("layer", "operator", "kernel", "shape", "output_bytes",
+                                     "workspace_bytes", "weights_bytes", "alive_bytes"));
+    most_alive = std::max(most_alive, layer["alive_bytes"].get<uint64_t>());
+    weights += layer["weights_bytes"].get<uint64_t>();
+  }
+  EXPECT_EQ(plan["layers"][0]["layer"], "conv1");
+  EXPECT_EQ(plan["layers"][0]["output_bytes"], 16 * 32 * 32 * 4);
+  EXPECT_EQ(most_alive, plan["arena_lower_bound"]);
+  EXPECT_LE(weights, plan["weights_bytes"]);  // Aligned there.
+  const Outcome text = run_program({"inspect", "cifar_resnet20", "--plan"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr("workspace"), HasSubstr("alive at most")));
+  EXPECT_NE(run_without_driver({"inspect", "cifar_resnet20", "--plan"}).code, 0);
+}
+
 TEST(Eval, PrintsItsResultWithStableKeys) {
   const ScratchDir scratch;
   const std::string folder = make_image_folder(scratch, 2);
