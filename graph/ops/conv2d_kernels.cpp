@@ -1,4 +1,5 @@
 // The ways to run conv2d.
+#include <cmath>
 #include <vector>
 
 #include "graph/ops/conv2d_coopmat_kernels.h"
@@ -10,18 +11,6 @@
 namespace caldera {
 
 namespace {
-
-constexpr double kInvocations = 64;  // Of a workgroup, as guesses have it.
-
-// All of an invocation's work, where it makes `outputs` output elements.
-double cost(const KernelContext& context, double outputs, KernelRate rate) {
-  const ImageShape out = context.shape(context.node.output);
-  const double made = static_cast<double>(out.n * out.pixels()) * out.c4() * 4;
-  const double multiply_adds_each =
-      static_cast<double>(multiply_adds(context.graph, context.node)) / made * outputs;
-  return guessed_seconds(context.capabilities, made / outputs / kInvocations,
-                         multiply_adds_each * kInvocations, rate);
-}
 
 // conv2d_tile
 constexpr uint32_t kTilePixels = 4;
@@ -58,16 +47,35 @@ void emit_direct(Emitter& emitter, const Node& node) {
                    uint64_t{p.pixels} * p.out_c4 * 4);
 }
 
+// Costs.
+double taps_by_inputs(const shader::Conv2dParams& p) {
+  return static_cast<double>(p.kernel_h) * p.kernel_w * p.group_in;
+}
+
+double depthwise_cost(const KernelContext& context) {
+  const shader::Conv2dParams p = conv2d_params(context);
+  return guessed_seconds_of_invocations(context.capabilities, double{1} * p.pixels * p.out_c4,
+                                        4 * taps_by_inputs(p), kDepthwiseRate);
+}
+
 double tile_cost(const KernelContext& context) {
-  return cost(context, kTilePixels * 4, kTileRate);
+  const shader::Conv2dParams p = conv2d_params(context);
+  return guessed_seconds_of_invocations(context.capabilities,
+                                        std::ceil(double{1} * p.pixels / kTilePixels) * p.out_c4,
+                                        4 * kTilePixels * taps_by_inputs(p), kTileRate);
 }
 
 double direct_cost(const KernelContext& context) {
-  return cost(context, 1, kDirectRate);
+  const shader::Conv2dParams p = conv2d_params(context);
+  return guessed_seconds_of_invocations(context.capabilities, 4.0 * p.pixels * p.out_c4,
+                                        taps_by_inputs(p), kDirectRate);
 }
 
 std::vector<KernelVariant> list_variants() {
-  std::vector<KernelVariant> list{{"conv2d_depthwise", depthwise_supported, emit_depthwise}};
+  std::vector<KernelVariant> list{{.name = "conv2d_depthwise",
+                                   .supported = depthwise_supported,
+                                   .emit = emit_depthwise,
+                                   .cost = depthwise_cost}};
   for (const auto family :
        {conv2d_subgroup_kernels(), conv2d_coopmat_kernels(), conv2d_gemm_kernels()}) {
     list.insert(list.end(), family.begin(), family.end());

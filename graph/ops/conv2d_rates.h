@@ -4,6 +4,8 @@
 // from the designs: which part of a processor's peak a tile's loads leave to its multiply-adds.
 #pragma once
 
+#include <cmath>
+
 #include "runtime/capabilities.h"
 
 namespace caldera {
@@ -21,20 +23,29 @@ struct KernelRate {
   double cpu = 0;
 };
 
-// A register tile of 4 x 4 an invocation, without shared memory.
-constexpr KernelRate kTileRate{0.08, 4.5e9};
-// One output an invocation.
-constexpr KernelRate kDirectRate{0.01, 0.7e9};
-
 // `workgroups` of equal work, each of so many multiply-adds, those that pad its tile included. A
 // GPU gives each of its processors one workgroup at a time, and waits for the last.
 inline double guessed_seconds(const Capabilities& capabilities, double workgroups,
                               double multiply_adds, KernelRate rate,
                               double processor_rate = kGpuRate) {
   if (capabilities.cpu) return workgroups * multiply_adds / rate.cpu;
-  const auto waves = static_cast<double>(
-      static_cast<uint64_t>((workgroups + kGpuProcessors - 1) / kGpuProcessors));
+  const double waves = std::ceil(workgroups / kGpuProcessors);
   return kGpuDispatch + waves * multiply_adds / (rate.gpu * processor_rate);
+}
+
+// Kernels without shared memory, whose loads are what they wait for.
+constexpr KernelRate kDirectRate{0.01, 0.6e9};
+constexpr KernelRate kDepthwiseRate{0.05, 3e9};
+constexpr KernelRate kTileRate{0.08, 4.5e9};
+constexpr KernelRate kSubgroupRate{0.20, 25e9};
+
+// The same of kernels whose invocations are independent of each other.
+inline double guessed_seconds_of_invocations(const Capabilities& capabilities, double invocations,
+                                             double multiply_adds, KernelRate rate) {
+  constexpr double kWorkgroup = 64;
+  if (capabilities.cpu) return invocations * multiply_adds / rate.cpu;
+  return guessed_seconds(capabilities, std::ceil(invocations / kWorkgroup),
+                         multiply_adds * kWorkgroup, rate);
 }
 
 }  // namespace caldera

@@ -46,9 +46,6 @@ constexpr double kTransform2 = 16 * 15;
 constexpr double kDispatch = 40'000;
 constexpr double kProcessors = 2;  // Of the machine that was measured.
 
-// A GPU has better kernels than these: there they stand where conv2d_tile does.
-constexpr KernelRate kGpu{0.10, 0};
-
 // Seconds of a software driver from nanoseconds of one processor.
 double software_seconds(double nanoseconds) {
   return nanoseconds * 1e-9 / kProcessors;
@@ -112,7 +109,7 @@ double direct_cost(const KernelContext& context) {
   const uint64_t in4 = vectors(problem.group_in());
   if (!context.capabilities.cpu) {
     return guessed_seconds(context.capabilities, static_cast<double>(tiles),
-                           tile_multiply_adds(context, kTile, taps * in4), kGpu);
+                           tile_multiply_adds(context, kTile, taps * in4), kSubgroupRate);
   }
   return software_seconds(kDispatch + static_cast<double>(tiles) * tile_cost(kTile, in4, taps));
 }
@@ -210,7 +207,8 @@ double winograd_cost(const KernelContext& context) {
       kWinograd.elements() * tile_count(kTile, tiles, uint64_t{out.c4()} * 4, lanes);
   if (!context.capabilities.cpu) {
     return 2 * kGpuDispatch + guessed_seconds(context.capabilities, static_cast<double>(products),
-                                              tile_multiply_adds(context, kTile, in.c4()), kGpu);
+                                              tile_multiply_adds(context, kTile, in.c4()),
+                                              kSubgroupRate);
   }
   return software_seconds(3 * kDispatch +
                           static_cast<double>(transforms) * kWinograd.transform_cost() +

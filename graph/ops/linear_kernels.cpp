@@ -57,10 +57,8 @@ double tile_cost(const KernelContext& context) {
   const ImageShape in = context.shape(context.node.inputs[0]);
   const ImageShape out = context.shape(context.node.output);
   const double tiles = std::ceil(static_cast<double>(out.n) / kTileImages) * out.c4();
-  const double work = 4.0 * kTileImages * static_cast<double>(in.c);
-  constexpr double kInvocations = 64;
-  return guessed_seconds(context.capabilities, std::ceil(tiles / kInvocations), work * kInvocations,
-                         kTileRate);
+  return guessed_seconds_of_invocations(context.capabilities, tiles,
+                                        4.0 * kTileImages * static_cast<double>(in.c), kTileRate);
 }
 
 constexpr KernelVariant kTile{

@@ -1,6 +1,8 @@
 // Plans on devices that do not exist: limits respected, and refused with a line that helps.
 #include "graph/plan.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -108,13 +110,92 @@ TEST(Plan, TakesTheNextKernelWhereOneDoesNotFit) {
   EXPECT_EQ(kernel_of({1, 128, 56, 56}, 8), "conv2d_tile");  // 1.6 MB; texel buffers span 1 MiB.
 }
 
+// A GPU as they are today, with matrix units where `matrices`.
+Capabilities gpu(bool matrices) {
+  Capabilities limits = smallest_device();
+  limits.max_storage_buffer_range = uint64_t{1} << 31;
+  limits.max_texel_buffer_elements = 1u << 27;
+  limits.max_workgroup_size = {1024, 1024, 64};
+  limits.max_workgroup_invocations = 1024;
+  limits.max_shared_memory = 48 << 10;
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 32;
+  limits.subgroup_shuffle = limits.subgroup_size_control = limits.fp16 = true;
+  limits.cooperative_matrix = matrices;
+  using enum ComponentType;
+  if (matrices) {
+    limits.cooperative_matrix_shapes = {{16, 8, 8, kFloat16, kFloat16, kFloat32, kFloat32},
+                                        {16, 16, 16, kFloat16, kFloat16, kFloat16, kFloat16},
+                                        {16, 16, 16, kFloat16, kFloat16, kFloat32, kFloat32}};
+  }
+  return limits;
+}
+
+std::string kernel_on(const Capabilities& device, const Graph& graph,
+                      Precision precision = Precision::kFp32) {
+  const Plan made = plan(device, graph, {.precision = precision}).value();
+  return std::string(made.kernels[0]->name);
+}
+
+TEST(Plan, GivesAGpuTilesThatFillIt) {
+  EXPECT_EQ(kernel_on(gpu(false), conv_net({32, 256, 28, 28}, 256)), "conv2d_gemm_128x128");
+  EXPECT_EQ(kernel_on(gpu(false), conv_net({1, 512, 7, 7}, 512)), "conv2d_gemm_32x32");
+}
+
+TEST(Plan, GivesADepthwiseConvolutionItsOwnKernel) {
+  GraphBuilder b;
+  b.output(b.conv2d("conv", b.input("x", {8, 256, 28, 28}), 256, {3, 3},
+                    {.padding = {1, 1}, .groups = 256}));
+  EXPECT_EQ(kernel_on(gpu(true), std::move(b).finish().value()), "conv2d_depthwise");
+}
+
+TEST(Plan, UsesMatrixUnitsForHalvesAlone) {
+  if (shader_spirv(ShaderId::conv2d_coopmat).empty()) {
+    GTEST_SKIP() << "built by a compiler without cooperative matrices";
+  }
+  const Graph graph = conv_net({32, 256, 28, 28}, 256);
+  EXPECT_EQ(kernel_on(gpu(true), graph, Precision::kFp32), "conv2d_gemm_128x128");
+  EXPECT_EQ(kernel_on(gpu(false), graph, Precision::kFp16), "conv2d_gemm_128x128");
+  EXPECT_EQ(kernel_on(gpu(true), graph, Precision::kFp16), "conv2d_coopmat_128x128");
+
+  const Plan made = plan(gpu(true), graph, {.precision = Precision::kFp16}).value();
+  const auto product = std::find_if(
+      made.dispatches.begin(), made.dispatches.end(),
+      [](const Dispatch& dispatch) { return dispatch.shader == ShaderId::conv2d_coopmat; });
+  ASSERT_NE(product, made.dispatches.end());
+  EXPECT_EQ(product->required_subgroup_size, 32u);
+  // The largest shape that sums in floats: 16x16x16.
+  EXPECT_THAT(std::vector(product->constants.begin() + 6, product->constants.begin() + 9),
+              testing::ElementsAre(16u, 16u, 16u));
+}
+
+TEST(Plan, KeepsTilesForGpusFromSoftwareDrivers) {
+  Capabilities software = gpu(true);
+  software.cpu = true;
+  software.subgroup_size = software.min_subgroup_size = software.max_subgroup_size = 8;
+  for (const Precision precision : {Precision::kFp32, Precision::kFp16}) {
+    EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision), "conv2d_subgroup");
+    software.subgroup_shuffle = false;
+    EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision), "conv2d_tile");
+    software.subgroup_shuffle = true;
+  }
+}
+
+TEST(Plan, TakesNoMoreSharedMemoryThanThereIs) {
+  Capabilities limits = gpu(true);
+  limits.max_shared_memory = 16 << 10;
+  limits.cooperative_matrix_shapes.clear();
+  limits.cooperative_matrix = false;
+  EXPECT_EQ(kernel_on(limits, conv_net({32, 256, 28, 28}, 256)), "conv2d_gemm_64x64");
+}
+
 TEST(Plan, StartsTexelBuffersWhereTheyMayStart) {
   Capabilities limits = smallest_device();
   limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 8;
   limits.subgroup_shuffle = limits.subgroup_size_control = true;
   limits.storage_buffer_alignment = 16;
   limits.max_storage_buffer_range = 1 << 20;
-  const Plan made = plan(limits, conv_net({5000, 4, 7, 7}, 4)).value();
+  const Plan made =
+      plan(limits, conv_net({5000, 4, 7, 7}, 4), {.kernels = {"conv2d_subgroup"}}).value();
   int cuts = 0;
   for (const Dispatch& dispatch : made.dispatches) {
     if (dispatch.shader != ShaderId::conv2d_subgroup) continue;
