@@ -24,7 +24,7 @@ struct Tile {
 
 constexpr Tile k128x128{128, 128, 64, 32, {0.50, 0.3e9}};
 constexpr Tile k64x64{64, 64, 32, 32, {0.35, 0.4e9}};
-constexpr Tile k32x32{32, 32, 16, 32, {0.12, 0.5e9}};
+constexpr Tile k32x32{32, 32, 16, 16, {0.12, 0.5e9}};
 
 // Vectors of k that a step may take: of the first that fit, the most.
 constexpr std::array<uint32_t, 2> kSteps4 = {8, 4};

@@ -108,7 +108,8 @@ void main() {
     if (step > 0) {
       uint half_pixels = (step - 1) % 2 * kPixelVectors + part_row * kPixelRow;
       uint half_weights = (step - 1) % 2 * kWeightVectors + part_column / 4;
-      [[unroll]] for (uint k = 0; k < kStep4 * 4; k += kK) {
+      // Left to the driver to unroll: one that makes scalars of it compiles for a minute else.
+      for (uint k = 0; k < kStep4 * 4; k += kK) {
         coopmat<float16_t, gl_ScopeSubgroup, kM, kK, gl_MatrixUseA> a[kRows];
         [[unroll]] for (uint i = 0; i < kRows; ++i) {
           coopMatLoad(a[i], pixels, half_pixels + i * kM * kPixelRow + k / 4, kPixelRow,

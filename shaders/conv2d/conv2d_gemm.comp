@@ -100,7 +100,8 @@ void main() {
     if (step > 0) {
       uint from_pixels = (step - 1) % 2 * kPixelVectors;
       uint from_weights = (step - 1) % 2 * kWeightVectors;
-      [[unroll]] for (uint k4 = 0; k4 < kStep4; ++k4) {
+      // Whether to unroll this one is left to the driver: its body is hundreds of multiply-adds.
+      for (uint k4 = 0; k4 < kStep4; ++k4) {
         vec4 a[kRows];
         [[unroll]] for (uint i = 0; i < kRows; ++i) {
           a[i] = pixels[from_pixels + pixel_slot(k4, row + i * kTileRows)];
