@@ -1,10 +1,14 @@
 // A batch cut into runs of images, because one binding may not span it, computes the same.
+#include <algorithm>
+#include <string>
+
 #include <gtest/gtest.h>
 
 #include "caldera/reference.h"
 
 #include "graph/test_hooks.h"
 #include "runtime/device_impl.h"
+#include "runtime/shader.h"
 #include "tests/graph/random_operands.h"
 #include "tests/graph/small_net.h"
 #include "tests/support/device.h"
@@ -89,6 +93,38 @@ TEST(Slicing, ADispatchFoldedIntoRowsOfWorkgroupsGivesTheReferencesResult) {
   ASSERT_TRUE(session.ok()) << session.error().message;
   const auto reference = run_reference(graph, weights, inputs);
   EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+}
+
+// A workgroup of theirs is a tile, which it finds by its place in the grid.
+TEST(Slicing, TilesForGpusAreFoldedAndSubmittedInPortionsToo) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = test::small_net(3);
+  const Weights weights = test::random_weights(graph);
+  const auto inputs = test::random_inputs(graph);
+  const auto reference = run_reference(graph, weights, inputs);
+  Capabilities limits = device.impl().capabilities();
+  limits.max_workgroup_count[0] = 3;
+  for (const std::string kernel : {"gemm", "coopmat"}) {
+    SCOPED_TRACE(kernel);
+    SessionOptions options{
+        .submit_seconds = 3e-6,
+        .kernels = {"conv2d_" + kernel + "_32x32", "linear_" + kernel + "_32x32"}};
+    if (kernel == "coopmat") {
+      if (!device.info().cooperative_matrix || shader_spirv(ShaderId::conv2d_coopmat).empty()) {
+        continue;
+      }
+      options.precision = Precision::kFp16;
+    }
+    auto session = create_session_within(limits, device, graph, weights, options);
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    const std::vector<std::string> used = session->kernels();
+    EXPECT_NE(std::find(used.begin(), used.end(), options.kernels[0]), used.end());
+    EXPECT_NE(std::find(used.begin(), used.end(), options.kernels[1]), used.end());
+    EXPECT_GT(session->stats().submits, 1u);
+    const double allowed = kernel == "coopmat" ? 5e-3 : 1e-5;
+    EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]),
+              allowed);
+  }
 }
 
 }  // namespace
