@@ -29,8 +29,8 @@ struct KernelVariant {
   // Appends the dispatches for the emitter's images. Null: the output is the input's memory under
   // another shape, and nothing runs.
   void (*emit)(Emitter& emitter, const Node& node) = nullptr;
-  // Its first input is bound as a texel buffer, which may span less than a storage buffer.
-  bool texel_input = false;
+  // Its activations are bound as texel buffers, which may span less than storage buffers.
+  bool texels = false;
   // What it is guessed to take; guesses are compared with each other alone. Null: nothing, so that
   // it goes first, and variants without a guess in the list's order.
   double (*cost)(const KernelContext& context) = nullptr;

@@ -108,29 +108,46 @@ constexpr std::array<std::array<double, 3>, 6> kG4 = {{{1.0 / 4, 0, 0},
                                                        {1.0 / 24, -1.0 / 12, 1.0 / 6},
                                                        {0, 0, 1}}};
 
-// [O, I, 3, 3] -> [Size * Size][O8][I4][8][4]
+// U = G g G^T of one filter, times `scale`; element e is stored at to[e * stride].
+template <size_t Size>
+void transform_filter(const float* filter, double scale,
+                      const std::array<std::array<double, 3>, Size>& g, float* to, size_t stride) {
+  double left[Size][3];
+  for (size_t r = 0; r < Size; ++r) {
+    for (size_t c = 0; c < 3; ++c) {
+      left[r][c] =
+          (g[r][0] * filter[c] + g[r][1] * filter[3 + c] + g[r][2] * filter[6 + c]) * scale;
+    }
+  }
+  for (size_t r = 0; r < Size; ++r) {
+    for (size_t c = 0; c < Size; ++c, to += stride) {
+      *to = static_cast<float>(left[r][0] * g[c][0] + left[r][1] * g[c][1] + left[r][2] * g[c][2]);
+    }
+  }
+}
+
+// [O, I, 3, 3] -> [Size * Size][O8][I4][8][4], of which the last two extents, 32 floats, are made
+// at once: the elements lie far apart.
 template <size_t Size>
 void pack_winograd(const Scaled& weight, const std::array<std::array<double, 3>, Size>& g,
                    std::span<float> packed) {
+  constexpr size_t kElements = Size * Size;
+  const size_t outputs = weight.extent(0);
   const size_t inputs = weight.extent(1);
-  const size_t panel = size_t{vectors(weight.shape[1])} * 32;
-  const size_t plane = (weight.extent(0) + 7) / 8 * panel;
-  for (size_t o = 0; o < weight.extent(0); ++o) {
-    for (size_t i = 0; i < inputs; ++i) {
-      const float* filter = weight.values.data() + (o * inputs + i) * 9;
-      double left[Size][3];
-      for (size_t r = 0; r < Size; ++r) {
-        for (size_t c = 0; c < 3; ++c) {
-          left[r][c] = g[r][0] * filter[c] + g[r][1] * filter[3 + c] + g[r][2] * filter[6 + c];
-        }
+  const size_t blocks = (outputs + 7) / 8 * vectors(weight.shape[1]);
+  std::array<float, kElements * 32> made{};
+  for (size_t block = 0; block < blocks; ++block) {
+    const size_t first_o = block / vectors(weight.shape[1]) * 8;
+    const size_t first_i = block % vectors(weight.shape[1]) * 4;
+    made.fill(0);
+    for (size_t o = first_o; o < std::min(first_o + 8, outputs); ++o) {
+      for (size_t i = first_i; i < std::min(first_i + 4, inputs); ++i) {
+        transform_filter(weight.values.data() + (o * inputs + i) * 9, weight.scale(o), g,
+                         made.data() + (o - first_o) * 4 + i - first_i, 32);
       }
-      float* to = packed.data() + o / 8 * panel + i / 4 * 32 + o % 8 * 4 + i % 4;
-      for (size_t r = 0; r < Size; ++r) {
-        for (size_t c = 0; c < Size; ++c, to += plane) {
-          const double u = left[r][0] * g[c][0] + left[r][1] * g[c][1] + left[r][2] * g[c][2];
-          *to = static_cast<float>(u * weight.scale(o));
-        }
-      }
+    }
+    for (size_t e = 0; e < kElements; ++e) {
+      std::copy_n(made.data() + e * 32, 32, packed.data() + (e * blocks + block) * 32);
     }
   }
 }

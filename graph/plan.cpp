@@ -181,19 +181,18 @@ class Planner {
   }
 
   std::vector<Operand> operands(const Node& node, const KernelVariant& kernel) const {
-    const uint64_t most = capabilities_.max_storage_buffer_range;
-    std::vector<Operand> list{{emitter_.shape(node.output).image_bytes(), most}};
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const ValueRole role = plan_.graph.value(node.inputs[i]).role;
+    const auto most = [&](Precision precision) {
+      return kernel.texels ? texel_buffer_bytes(capabilities_, precision)
+                           : capabilities_.max_storage_buffer_range;
+    };
+    std::vector<Operand> list{{emitter_.shape(node.output).image_bytes(), most(plan_.precision)}};
+    for (const ValueId input : node.inputs) {
+      const ValueRole role = plan_.graph.value(input).role;
       if (role != ValueRole::kActivation && role != ValueRole::kInput) continue;
-      const bool texels = kernel.texel_input && i == 0;
-      list.push_back({emitter_.shape(node.inputs[i]).image_bytes(),
-                      texels ? texel_buffer_bytes(capabilities_, plan_.precision) : most});
+      list.push_back({emitter_.shape(input).image_bytes(), most(plan_.precision)});
     }
     if (kernel.workspace_image_bytes) {
-      const uint64_t held =
-          kernel.texel_input ? texel_buffer_bytes(capabilities_, Precision::kFp32) : most;
-      list.push_back({kernel.workspace_image_bytes(context(node)), held, true});
+      list.push_back({kernel.workspace_image_bytes(context(node)), most(Precision::kFp32), true});
     }
     return list;
   }

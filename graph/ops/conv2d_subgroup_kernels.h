@@ -8,6 +8,9 @@
 
 namespace caldera {
 
+// Whether subgroups have eight lanes or more, of a number that a pipeline may ask for, and shuffle.
+bool subgroups_fit(const Capabilities& capabilities);
+
 // For conv2d's list.
 std::span<const KernelVariant> conv2d_subgroup_kernels();
 

@@ -13,6 +13,11 @@ inline uint32_t epilogue_bits(const Epilogue& epilogue, bool bias) {
          (epilogue.residual ? shader::kEpilogueResidual : 0u);
 }
 
+// The specialization constant of shaders that define EPILOGUE_CONSTANT.
+inline uint32_t any_activation(const Epilogue& epilogue) {
+  return epilogue.activation > Activation::kRelu6;
+}
+
 // Appends the bindings of bias (input `bias_index`, where there is one) and residual.
 inline void append_epilogue(Emitter& emitter, const Node& node, size_t bias_index, bool bias,
                             const Epilogue& epilogue, std::vector<Binding>& bindings) {

@@ -8,6 +8,7 @@
 #include "graph/ops/conv2d_coopmat_kernels.h"
 #include "graph/ops/conv2d_gemm_kernels.h"
 #include "graph/ops/conv2d_rates.h"
+#include "graph/ops/conv2d_subgroup_kernels.h"
 #include "graph/ops/epilogue.h"
 #include "shaders/linear/linear_params.h"
 
@@ -15,42 +16,58 @@ namespace caldera {
 
 namespace {
 
-constexpr uint32_t kTileImages = 4;
-
 // A weight matrix may be more than one binding spans (VGG's first holds 411 MB), so a dispatch
-// takes as many rows as fit.
-void emit_tile(Emitter& emitter, const Node& node) {
+// takes as many rows as fit: `each(params, bindings)` is called for every such part. Rows come in
+// blocks of four; `multiple`: of how many blocks a part may consist.
+template <typename Each>
+void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t multiple,
+              Each each) {
   const auto& attrs = std::get<LinearAttrs>(node.attrs);
   const ImageShape in = emitter.shape(node.inputs[0]);
   const ImageShape out = emitter.shape(node.output);
-  const Binding weight = emitter.weight(node.inputs[1], WeightLayout::kOhwi);
+  const Binding weight = emitter.weight(node.inputs[1], layout);
 
   const uint64_t block_bytes = 4 * in.image_bytes();  // Four rows of the matrix.
   const uint64_t most = emitter.capabilities().max_storage_buffer_range / block_bytes;
   const uint64_t alignment = emitter.capabilities().binding_alignment();
-  const uint64_t unit = alignment / std::gcd(alignment, block_bytes);  // Blocks between starts.
+  // Blocks between places where a part may start.
+  const uint64_t unit = std::lcm(alignment / std::gcd(alignment, block_bytes), multiple);
+  const uint64_t all_blocks = (out.c4() + multiple - 1) / multiple * multiple;
   // Where not even a unit fits, the plan refuses the binding, and names the layer.
-  const uint64_t most_blocks = most >= out.c4() ? out.c4() : std::max(unit, most / unit * unit);
-  const auto step = static_cast<uint32_t>(std::min<uint64_t>(most_blocks, out.c4()));
+  const uint64_t most_blocks = most >= all_blocks ? all_blocks : std::max(unit, most / unit * unit);
+  const auto step = static_cast<uint32_t>(std::min<uint64_t>(most_blocks, all_blocks));
   for (uint32_t first = 0; first < out.c4(); first += step) {
-    const uint32_t blocks = std::min(step, out.c4() - first);
     const shader::LinearParams p{.images = emitter.images(),
                                  .in4 = in.c4(),
                                  .out4 = out.c4(),
                                  .out_c = static_cast<uint32_t>(out.c),
                                  .first_block = first,
-                                 .blocks = blocks,
+                                 .blocks = std::min(step, out.c4() - first),
                                  .epilogue = epilogue_bits(attrs.epilogue, attrs.bias)};
     Binding rows = weight;
     rows.offset = first * block_bytes;
-    rows.size = blocks * block_bytes;
+    rows.size = std::min<uint64_t>(step, all_blocks - first) * block_bytes;
     std::vector<Binding> bindings{emitter.activation(node.inputs[0]), rows,
                                   emitter.activation(node.output)};
     append_epilogue(emitter, node, 2, attrs.bias, attrs.epilogue, bindings);
-    const uint64_t image_tiles = (p.images + kTileImages - 1) / kTileImages;
-    emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_tile, p, std::move(bindings),
-                     image_tiles * blocks);
+    each(p, std::move(bindings));
   }
+}
+
+uint32_t parts_of(uint32_t whole, uint32_t part) {
+  return (whole + part - 1) / part;
+}
+
+// linear_tile
+constexpr uint32_t kTileImages = 4;
+
+void emit_tile(Emitter& emitter, const Node& node) {
+  for_rows(emitter, node, WeightLayout::kOhwi, 1,
+           [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
+             emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_tile, p,
+                              std::move(bindings),
+                              uint64_t{parts_of(p.images, kTileImages)} * p.blocks);
+           });
 }
 
 double tile_cost(const KernelContext& context) {
@@ -60,6 +77,52 @@ double tile_cost(const KernelContext& context) {
   return guessed_seconds_of_invocations(context.capabilities, tiles,
                                         4.0 * kTileImages * static_cast<double>(in.c), kTileRate);
 }
+
+// linear_panel: subgroups, as conv2d_subgroup's.
+constexpr uint32_t kPanelImages = 4;
+
+uint32_t panel_images(uint32_t images) {
+  return std::min(images, kPanelImages);
+}
+
+bool panel_supported(const KernelContext& context) {
+  const uint64_t panel = 8 * context.shape(context.node.inputs[0]).image_bytes();
+  return subgroups_fit(context.capabilities) &&
+         panel <= texel_buffer_bytes(context.capabilities, context.precision) &&
+         // Parts of the matrix are cut by what a storage buffer spans.
+         texel_buffer_bytes(context.capabilities, context.precision) ==
+             context.capabilities.max_storage_buffer_range;
+}
+
+void emit_panel(Emitter& emitter, const Node& node) {
+  const uint32_t lanes = emitter.capabilities().subgroup_size;
+  for_rows(emitter, node, WeightLayout::kPanels, 2,
+           [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
+             const uint32_t images = panel_images(p.images);
+             const uint64_t subgroups =
+                 uint64_t{parts_of(p.images, images)} * parts_of(parts_of(p.blocks, 2), lanes / 8);
+             Dispatch& dispatch =
+                 emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_panel, p,
+                                  std::move(bindings), subgroups * lanes, lanes);
+             dispatch.constants.push_back(images);
+             dispatch.required_subgroup_size = lanes;
+           });
+}
+
+double panel_cost(const KernelContext& context) {
+  const ImageShape in = context.shape(context.node.inputs[0]);
+  const ImageShape out = context.shape(context.node.output);
+  const uint32_t images = panel_images(static_cast<uint32_t>(out.n));
+  const double loads =
+      static_cast<double>(parts_of(static_cast<uint32_t>(out.n), images)) * out.c4() * in.c4();
+  return guessed_seconds_of_invocations(context.capabilities, loads, 16.0 * images, kPanelRate);
+}
+
+constexpr KernelVariant kPanel{.name = "linear_panel",
+                               .supported = panel_supported,
+                               .emit = emit_panel,
+                               .texels = true,
+                               .cost = panel_cost};
 
 constexpr KernelVariant kTile{
     .name = "linear_tile", .supported = nullptr, .emit = emit_tile, .cost = tile_cost};
@@ -72,6 +135,7 @@ std::span<const KernelVariant> linear_kernels() {
     for (const auto products : {linear_coopmat_kernels(), linear_gemm_kernels()}) {
       list.insert(list.end(), products.begin(), products.end());
     }
+    list.push_back(kPanel);
     list.push_back(kTile);
     return list;
   }();

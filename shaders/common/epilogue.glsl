@@ -8,7 +8,25 @@ vec4 relu(vec4 y) { return mix(y, vec4(0), lessThan(y, vec4(0))); }
 vec4 keep_nan(vec4 result, vec4 y) { return mix(result, y, isnan(y)); }
 vec4 relu6(vec4 y) { return mix(relu(y), vec4(6), greaterThan(y, vec4(6))); }
 
+// Drivers on a CPU compute every branch of a switch, so a shader for them may take, as its
+// specialization constant EPILOGUE_CONSTANT, whether activations beyond relu6 have to be there.
+#ifdef EPILOGUE_CONSTANT
+layout(constant_id = EPILOGUE_CONSTANT) const bool kAnyActivation = true;
+#else
+const bool kAnyActivation = true;
+#endif
+
+// Of none, relu and relu6.
+vec4 clip(vec4 y, uint activation) {
+  const float kInfinity = uintBitsToFloat(0x7f800000u);
+  vec4 low = vec4(activation == 0 ? -kInfinity : 0.0);
+  vec4 high = vec4(activation == 2 ? 6.0 : kInfinity);
+  y = mix(y, low, lessThan(y, low));
+  return mix(y, high, greaterThan(y, high));
+}
+
 vec4 activate(vec4 y, uint activation) {
+  if (!kAnyActivation) return clip(y, activation);
   switch (activation) {
     case 1: return relu(y);
     case 2: return relu6(y);
@@ -27,13 +45,23 @@ vec4 zero_tail(vec4 y, uint block, uint channels) {
 
 #ifdef EPILOGUE_BINDINGS
 #include "storage.glsl"
+// With EPILOGUE_TEXELS both are texel buffers, for kernels that load through those.
+#ifdef EPILOGUE_TEXELS
+layout(binding = EPILOGUE_BINDINGS, rgba32f) readonly uniform imageBuffer biases;
+layout(binding = EPILOGUE_BINDINGS + 1, TEXEL_FORMAT) readonly uniform imageBuffer residuals;
+#define EPILOGUE_BIAS(block) imageLoad(biases, int(block))
+#define EPILOGUE_RESIDUAL(index) imageLoad(residuals, int(index))
+#else
 layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { vec4 bias[]; };
 layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer { vector_t residual[]; };
+#define EPILOGUE_BIAS(block) bias[block]
+#define EPILOGUE_RESIDUAL(index) vec4(residual[index])
+#endif
 
 // `index`: of the vector in the output, and so in the residual.
 vec4 apply_epilogue(vec4 y, uint epilogue, uint block, uint channels, uint index) {
-  if ((epilogue & kEpilogueBias) != 0) y += bias[block];
-  if ((epilogue & kEpilogueResidual) != 0) y += vec4(residual[index]);
+  if ((epilogue & kEpilogueBias) != 0) y += EPILOGUE_BIAS(block);
+  if ((epilogue & kEpilogueResidual) != 0) y += EPILOGUE_RESIDUAL(index);
   y = activate(y, epilogue & kEpilogueActivationMask);
   return zero_tail(y, block, channels);
 }

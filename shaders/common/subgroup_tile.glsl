@@ -22,6 +22,7 @@
 layout(constant_id = 1) const uint kPanels = 2;  // A
 layout(constant_id = 2) const uint kPixels = 4;  // P
 layout(constant_id = 3) const uint kStep4 = 2;   // Vectors of input channels a step: 1, 2 or 4.
+layout(constant_id = 4) const bool kMasked = true;  // Whether pixels may lie in the padding.
 
 const uint kChannels = kPanels * 8;
 
@@ -41,7 +42,7 @@ void multiply_add(int from[kPixels], bool inside[kPixels], inout int panels[kPan
     [[unroll]] for (uint b = 0; b < kPixels; ++b) {
       [[unroll]] for (uint q = 0; q < kStep4; ++q) {
         vec4 loaded = imageLoad(x, from[b] + int(i + q));
-        v[b * kStep4 + q] = inside[b] ? loaded : vec4(0);
+        v[b * kStep4 + q] = !kMasked || inside[b] ? loaded : vec4(0);
       }
     }
     [[unroll]] for (uint a = 0; a < kPanels; ++a) {

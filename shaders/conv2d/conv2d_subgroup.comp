@@ -7,8 +7,10 @@
 
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;       // [pixel][in_c4]
 layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [panel][tap][in4][8]
-layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
+layout(binding = 2, TEXEL_FORMAT) writeonly uniform imageBuffer y;
 
+#define EPILOGUE_TEXELS
+#define EPILOGUE_CONSTANT 5
 #define EPILOGUE_BINDINGS 3
 #include "../common/epilogue.glsl"
 #include "../common/subgroup_tile.glsl"
@@ -56,7 +58,7 @@ void main() {
         uint block = first_channel / 4 + c;
         if (block < p.out_c4) {
           uint to = pixel * p.out_c4 + block;
-          y[to] = vector_t(apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to));
+          imageStore(y, int(to), apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to));
         }
       }
     }

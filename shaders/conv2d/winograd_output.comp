@@ -7,8 +7,10 @@
 layout(constant_id = 1) const uint kOutputs = 4;  // m: 2 or 4.
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer products;  // [n^2][tile][out_c4]
-layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
+layout(binding = 1, TEXEL_FORMAT) writeonly uniform imageBuffer y;
 
+#define EPILOGUE_TEXELS
+#define EPILOGUE_CONSTANT 2
 #define EPILOGUE_BINDINGS 2
 #include "../common/epilogue.glsl"
 
@@ -48,7 +50,7 @@ void main() {
       if (top + r < p.out_h && left + c < p.out_w) {
         uint pixel = (image * p.out_h + top + r) * p.out_w + left + c;
         uint to = pixel * p.out_c4 + block;
-        y[to] = vector_t(apply_epilogue(m[at + c], p.epilogue, block, p.out_c, to));
+        imageStore(y, int(to), apply_epilogue(m[at + c], p.epilogue, block, p.out_c, to));
       }
     }
   }

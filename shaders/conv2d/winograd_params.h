@@ -20,6 +20,7 @@ struct WinogradParams {
   uint out_c;
   uint pad_h;
   uint pad_w;
+  uint elements;  // Of a tile: n^2.
   uint epilogue;
 };
 

@@ -13,8 +13,6 @@ layout(binding = 2, rgba32f) writeonly uniform imageBuffer y;      // [n^2][tile
 
 #include "../common/subgroup_tile.glsl"
 
-layout(constant_id = 4) const uint kElements = 36;  // n^2
-
 void main() {
   uint lanes = gl_WorkGroupSize.x;
   uint lane = gl_SubgroupInvocationID;
@@ -25,7 +23,7 @@ void main() {
   uint tile_groups = (p.tiles + kPixels * lanes - 1) / (kPixels * lanes);
   uint first_tile = group % tile_groups * (kPixels * lanes);
   uint element = group / tile_groups;
-  if (element >= kElements) return;  // Of the whole subgroup alike.
+  if (element >= p.elements) return;  // Of the whole subgroup alike.
 
   int from[kPixels];
   bool inside[kPixels];

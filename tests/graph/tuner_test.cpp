@@ -1,0 +1,174 @@
+// Tuning on a device: what is measured is kept, read by later plans, and thrown away where it does
+// not belong.
+#include "caldera/tuner.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "graph/problem_key.h"
+#include "graph/tuning.h"
+#include "runtime/device_impl.h"
+#include "tests/graph/random_operands.h"
+#include "tests/support/device.h"
+#include "tests/support/paths.h"
+
+namespace caldera {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// A folder that goes when the test does.
+struct Scratch {
+  fs::path path = fs::temp_directory_path() / ("caldera-tuner-" + std::to_string(::getpid()));
+  Scratch() { fs::remove_all(path); }
+  ~Scratch() { fs::remove_all(path); }
+};
+
+// Two layers of one problem and one of another.
+Graph net() {
+  GraphBuilder b;
+  const Conv2dAttrs same{.padding = {1, 1}, .bias = true};
+  ValueId x = b.input("x", {3, 16, 12, 12});
+  x = b.conv2d("first", x, 16, {3, 3}, same);
+  x = b.conv2d("second", x, 16, {3, 3}, same);
+  b.output(b.conv2d("third", x, 24, {1, 1}));
+  return std::move(b).finish().value();
+}
+
+class Tuner : public testing::Test {
+ protected:
+  Device open() {
+    DeviceOptions options;
+    options.cache_dir = scratch_.path;
+    return Device::open(options).value();
+  }
+
+  Scratch scratch_;
+  const Graph graph_ = net();
+  const Weights weights_ = test::random_weights(graph_);
+};
+
+TEST_F(Tuner, MeasuresEachProblemOnceByEveryKernelAndKeepsTheFastest) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  const Device device = open();
+  const auto report = tune(device, graph_, weights_);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  ASSERT_EQ(report->layers.size(), 2u);
+  EXPECT_EQ(report->layers[0].layer, "first");
+  EXPECT_EQ(report->layers[0].layers, 2);
+  EXPECT_EQ(report->layers[1].layer, "third");
+  for (const LayerTuning& layer : report->layers) {
+    EXPECT_GT(layer.trials.size(), 1u);
+    const auto chosen = std::ranges::find(layer.trials, layer.chosen, &KernelTrial::kernel);
+    ASSERT_NE(chosen, layer.trials.end());
+    if (!report->kept) continue;  // Then what went untuned stands.
+    for (const KernelTrial& trial : layer.trials) {
+      EXPECT_THAT(trial.refusal, IsEmpty()) << trial.kernel;
+      EXPECT_LE(trial.error, 1e-5) << trial.kernel;
+      EXPECT_LE(chosen->seconds, trial.seconds) << trial.kernel;
+    }
+  }
+  // A device opened later takes the choices.
+  const auto session = Session::create(open(), graph_, weights_);
+  ASSERT_TRUE(session.ok()) << session.error().message;
+  EXPECT_EQ(session->kernels()[0], report->layers[0].chosen);
+  EXPECT_EQ(session->kernels()[2], report->layers[1].chosen);
+}
+
+TEST_F(Tuner, MeasuresOnlyWhatIsMissingWhereAsked) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  const Device device = open();
+  ASSERT_TRUE(tune(device, graph_, weights_).ok());
+  TuneOptions options;
+  options.only_missing = true;
+  const auto again = tune(device, graph_, weights_, options);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_THAT(again->layers, IsEmpty());
+}
+
+// What a session takes for the first layer where the tuning file says so.
+TEST_F(Tuner, PlansFollowTheFileAndShunWhatItRefuses) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  const Device device = open();
+  const fs::path file = device.impl().measurements_file("tuning");
+  const std::string problem = problem_key(graph_, graph_.nodes[0], Precision::kFp32);
+  const auto first_kernel = [&](SessionOptions options) {
+    return Session::create(device, graph_, weights_, options).value().kernels()[0];
+  };
+  const std::string untuned = first_kernel({});
+  ASSERT_NE(untuned, "conv2d_direct");
+
+  Tuning tuning;
+  tuning.choose(problem, {"conv2d_direct", 1e-3});
+  ASSERT_TRUE(tuning.write(file).ok());
+  EXPECT_EQ(first_kernel({}), "conv2d_direct");
+  EXPECT_EQ(first_kernel({.tuned = false}), untuned);
+
+  tuning.forget(problem);
+  tuning.refuse(problem, untuned);
+  ASSERT_TRUE(tuning.write(file).ok());
+  EXPECT_NE(first_kernel({}), untuned);
+  EXPECT_NE(first_kernel({.tuned = false}), untuned);  // A wrong kernel is wrong untuned too.
+}
+
+TEST_F(Tuner, PassesOverAFileThatIsDamagedOrOfAnotherVersion) {
+  const fs::path file = scratch_.path / "tuning.json";
+  Tuning tuning;
+  tuning.choose("a problem", {"a kernel", 0.5});
+  ASSERT_TRUE(tuning.write(file).ok());
+  EXPECT_EQ(Tuning::read(file).choice("a problem"), "a kernel");
+  EXPECT_THAT(Tuning::read(file).choice("another"), IsEmpty());
+
+  std::ifstream stream(file);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  const auto with = [&](const std::string& contents) {
+    std::ofstream(file) << contents;
+    return Tuning::read(file).choice("a problem").empty();
+  };
+  EXPECT_TRUE(with(text.substr(0, text.size() / 2)));
+  EXPECT_TRUE(with(""));
+  EXPECT_TRUE(with("[1, 2]"));
+  EXPECT_TRUE(with(R"({"format": 1, "version": "0.0.0", "choices": {"a problem": {}}})"));
+  std::string other = text;
+  other.replace(other.find("\"a kernel\""), 10, "17");
+  EXPECT_TRUE(with(other));
+  EXPECT_FALSE(with(text));
+  EXPECT_TRUE(Tuning::read(scratch_.path / "none").choice("a problem").empty());
+}
+
+TEST(ProblemKey, TellsApartWhateverAKernelCan) {
+  const Graph graph = net();
+  std::set<std::string> keys;
+  keys.insert(problem_key(graph, graph.nodes[0], Precision::kFp32));
+  EXPECT_THAT(*keys.begin(), HasSubstr("conv2d fp32 3x16x12x12 16x16x3x3"));
+  keys.insert(problem_key(graph, graph.nodes[1], Precision::kFp32));  // The same problem.
+  EXPECT_EQ(keys.size(), 1u);
+  keys.insert(problem_key(graph, graph.nodes[0], Precision::kFp16));
+  keys.insert(problem_key(graph, graph.nodes[2], Precision::kFp32));
+  const auto with = [&](auto edit) {
+    Node node = graph.nodes[0];
+    edit(std::get<Conv2dAttrs>(node.attrs));
+    keys.insert(problem_key(graph, node, Precision::kFp32));
+  };
+  with([](Conv2dAttrs& attrs) { attrs.stride = {2, 1}; });
+  with([](Conv2dAttrs& attrs) { attrs.padding = {0, 1}; });
+  with([](Conv2dAttrs& attrs) { attrs.dilation = {1, 2}; });
+  with([](Conv2dAttrs& attrs) { attrs.groups = 2; });
+  with([](Conv2dAttrs& attrs) { attrs.bias = false; });
+  with([](Conv2dAttrs& attrs) { attrs.epilogue.residual = true; });
+  with([](Conv2dAttrs& attrs) { attrs.epilogue.activation = Activation::kRelu; });
+  EXPECT_EQ(keys.size(), 10u);
+}
+
+}  // namespace
+}  // namespace caldera
