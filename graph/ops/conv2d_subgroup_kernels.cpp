@@ -235,14 +235,14 @@ constexpr KernelVariant winograd(std::string_view name) {
 
 // Names tell output channels x pixels a lane.
 constexpr KernelVariant kVariants[] = {
-    direct<Tile{2, 4}>("conv2d_subgroup_16x4"),
-    direct<Tile{4, 4, true}>("conv2d_subgroup_32x4"),
+    direct<Tile{2, 4, true}>("conv2d_subgroup_16x4"),
+    direct<Tile{4, 4}>("conv2d_subgroup_32x4"),
     direct<Tile{1, 7, true}>("conv2d_subgroup_8x7"),
     direct<Tile{2, 7, true}>("conv2d_subgroup_16x7"),
     winograd<Winograd{2}, Tile{2, 4, true}>("conv2d_winograd2_16x4"),
     winograd<Winograd{4}, Tile{2, 4}>("conv2d_winograd4_16x4"),
     winograd<Winograd{2}, Tile{4, 4, true}>("conv2d_winograd2_32x4"),
-    winograd<Winograd{4}, Tile{4, 4, true}>("conv2d_winograd4_32x4"),
+    winograd<Winograd{4}, Tile{4, 4}>("conv2d_winograd4_32x4"),
     winograd<Winograd{2}, Tile{4, 2}>("conv2d_winograd2_32x2"),
     winograd<Winograd{4}, Tile{4, 2}>("conv2d_winograd4_32x2"),
     winograd<Winograd{4}, Tile{4, 1, true}>("conv2d_winograd4_32x1"),
