@@ -1,5 +1,5 @@
-// Kernel variants: the ways to run an operator. Each operator has a list, best guess first; the
-// last fits everything. Measuring them is graph/tuner.h's; here stands what is possible.
+// Kernel variants: the ways to run an operator. Each operator has a list, of which the last fits
+// everything. Measuring them is caldera/tuner.h's; here stands what is possible.
 #pragma once
 
 #include <span>

@@ -8,6 +8,7 @@
 #include <array>
 #include <map>
 #include <numeric>
+#include <random>
 
 #include "graph/align.h"
 
@@ -38,13 +39,17 @@ uint64_t length(const Lifetime& lifetime) {
 
 // Earlier in an order.
 using Before = bool (*)(const Lifetime& a, const Lifetime& b);
-constexpr std::array<Before, 4> kOrders = {
+constexpr std::array<Before, 6> kOrders = {
     [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; },
     [](const Lifetime& a, const Lifetime& b) { return a.bytes * length(a) > b.bytes * length(b); },
     [](const Lifetime& a, const Lifetime& b) {
       return length(a) != length(b) ? length(a) > length(b) : a.bytes < b.bytes;
     },
     [](const Lifetime& a, const Lifetime& b) { return a.last > b.last; },
+    [](const Lifetime& a, const Lifetime& b) { return a.first < b.first; },
+    [](const Lifetime& a, const Lifetime& b) {
+      return a.first != b.first ? a.first < b.first : length(a) > length(b);
+    },
 };
 
 // The used lifetimes, sorted.
@@ -92,20 +97,51 @@ MemoryPlan place(const std::vector<Lifetime>& lifetimes, const std::vector<size_
   return plan;
 }
 
+// Changes the order until the plan takes no more than `least`, or patience ends: what lies on top
+// of the arena is placed earlier, since it found no gap where it came. The same numbers are drawn
+// each time, so that a plan is always the same.
+void search(const std::vector<Lifetime>& lifetimes, uint64_t alignment, uint64_t least,
+            std::vector<size_t> order, uint64_t ceiling, MemoryPlan& best) {
+  constexpr size_t kPatience = 100'000'000;  // Pairs of lifetimes to compare, in all.
+  const size_t tries = kPatience / std::max<size_t>(1, order.size() * order.size());
+  std::minstd_rand random(1);
+  for (size_t i = 0; i < std::min<size_t>(tries, 4000) && best.bytes > least; ++i) {
+    std::vector<size_t> next = order;
+    const auto top = std::ranges::find_if(next, [&](size_t value) {
+      return best.offsets[value] + round_up(lifetimes[value].bytes, alignment) == best.bytes;
+    });
+    // Every other time any value, lest the same ones change places for ever.
+    const auto from =
+        i % 2 == 0 ? top : next.begin() + static_cast<int64_t>(random() % next.size());
+    const auto to = next.begin() + static_cast<int64_t>(random() % next.size());
+    to < from ? std::rotate(to, from, from + 1) : std::rotate(from, from + 1, to + 1);
+    MemoryPlan plan = place(lifetimes, next, alignment, i % 4 < 2 ? ceiling : least);
+    if (plan.bytes > best.bytes) continue;
+    best = std::move(plan);
+    order = std::move(next);
+  }
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
   const uint64_t lower_bound = most_alive(lifetimes);
   const uint64_t least = round_up(lower_bound, alignment);
   MemoryPlan best;
+  std::vector<size_t> best_order;
+  uint64_t best_ceiling = 0;
   for (const Before before : kOrders) {
     const std::vector<size_t> order = in_order(lifetimes, before);
     for (const uint64_t ceiling : {uint64_t{0}, least}) {
       if (!best.offsets.empty() && best.bytes <= least) break;
       MemoryPlan plan = place(lifetimes, order, alignment, ceiling);
-      if (best.offsets.empty() || plan.bytes < best.bytes) best = std::move(plan);
+      if (!best.offsets.empty() && plan.bytes >= best.bytes) continue;
+      best = std::move(plan);
+      best_order = order;
+      best_ceiling = ceiling;
     }
   }
+  search(lifetimes, alignment, least, std::move(best_order), best_ceiling, best);
   best.lower_bound = lower_bound;
   best.lifetimes = lifetimes;
   return best;

@@ -1,5 +1,6 @@
-// From a graph to a plan: for each node the first kernel that fits the device, emitted for the
-// whole batch at once where its bindings allow, else in runs of images.
+// From a graph to a plan: for each node the kernel that was asked for, measured or guessed to be
+// the fastest of those that fit the device, emitted for the whole batch at once where its bindings
+// allow, else in runs of images.
 #include "graph/plan.h"
 
 #include <algorithm>
@@ -63,9 +64,13 @@ class Planner {
     }
     if (list.size() < 2) return list;
     const std::string problem = problem_key(plan_.graph, node, plan_.precision);
-    std::erase_if(list, [&](const KernelVariant* variant) {
+    const auto wrong = [&](const KernelVariant* variant) {
       return tuning_.refused(problem, variant->name) && !asked_for(*variant);
-    });
+    };
+    // Where all were refused the last, which fits everything, has to do.
+    const KernelVariant* last = list.back();
+    std::erase_if(list, wrong);
+    if (list.empty()) list.push_back(last);
     const auto cost = [&](const KernelVariant* variant) {
       return variant->cost ? variant->cost(context(node)) : 0.0;
     };
@@ -299,6 +304,13 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
                        Weights weights, const SessionOptions& options, const Tuning& tuning) {
   CALDERA_TRY(check_kernel_names(options.kernels));
   CALDERA_TRY(validate(graph, weights));
+  if (!(options.submit_seconds > 0) || options.frames_in_flight < 1) {
+    return Error{
+        ErrorCode::kInvalidInput,
+        fmt::format("submit_seconds is {} and frames_in_flight {}: give more than 0 and at "
+                    "least 1",
+                    options.submit_seconds, options.frames_in_flight)};
+  }
   Plan plan;
   plan.precision = capabilities.fp16 ? options.precision : Precision::kFp32;
   if (options.fuse) {

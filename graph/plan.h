@@ -13,8 +13,8 @@
 #include "graph/kernel.h"
 #include "graph/memory_planner.h"
 #include "graph/passes/passes.h"
-#include "graph/tuning.h"
 #include "runtime/capabilities.h"
+#include "runtime/tuning.h"
 
 namespace caldera {
 

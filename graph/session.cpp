@@ -57,8 +57,9 @@ Status load(const std::shared_ptr<DeviceImpl>& device, Program& program) {
   for (const Dispatch& dispatch : program.plan.dispatches) {
     keys.push_back(pipeline_key(dispatch, /*partial=*/false));
   }
-  auto pipelines =
-      std::async(std::launch::async, [&] { return device->pipelines().get_all(keys); });
+  // By a thread where there is one to be had, else when it is asked for.
+  auto pipelines = std::async(std::launch::async | std::launch::deferred,
+                              [&] { return device->pipelines().get_all(keys); });
   const Status uploaded = upload_weights(device, program);
   CALDERA_TRY_ASSIGN(program.pipelines, pipelines.get());
   return uploaded;
@@ -121,7 +122,7 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const P
   CALDERA_TRY_ASSIGN(session->arena_,
                      Buffer::create(device, std::max(plan.memory.bytes, kSmallestBuffer),
                                     MemoryKind::kDevice, "the activations"));
-  session->frames_.resize(static_cast<size_t>(std::max(1, program->options.frames_in_flight)));
+  session->frames_.resize(static_cast<size_t>(program->options.frames_in_flight));
   session->program_ = std::move(program);
   for (Frame& frame : session->frames_) {
     CALDERA_TRY_ASSIGN(frame.input,
@@ -172,7 +173,7 @@ Status SessionImpl::record(Frame& frame) {
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device.shared_from_this()));
   const bool profiled = program_->options.profile;
   const bool timed = profiled || capabilities.timestamp_bits > 0;
-  frame.submit_work.assign(1, 0.0);
+  std::vector<double> submit_work(1, 0.0);
   const auto submits = 1 + std::count_if(portions.begin(), portions.end(),
                                          [](const Portion& p) { return p.opens_submit; });
   if (timed) {
@@ -189,7 +190,7 @@ Status SessionImpl::record(Frame& frame) {
       if (timed && !profiled) recorder.timestamp();
       CALDERA_TRY(recorder.split());
       if (timed && !profiled) recorder.timestamp();
-      frame.submit_work.push_back(0);
+      submit_work.push_back(0);
     }
     const Pipeline* pipeline = program_->pipelines[portion.dispatch];
     if (portion.partial) {
@@ -202,38 +203,42 @@ Status SessionImpl::record(Frame& frame) {
                                    portion.workgroups, portion.first_row}));
     const double share = static_cast<double>(portion.workgroups[1]) * portion.workgroups[0] /
                          (static_cast<double>(dispatch.workgroups[1]) * dispatch.workgroups[0]);
-    frame.submit_work.back() += work_of(dispatch) * share;
+    submit_work.back() += work_of(dispatch) * share;
     const bool last = i + 1 == portions.size() || portions[i + 1].dispatch != portion.dispatch;
     if (profiled && last) recorder.timestamp();
   }
   if (timed && !profiled) recorder.timestamp();
   CALDERA_TRY_ASSIGN(frame.commands, std::move(recorder).finish());
+  frame.submit_work = std::move(submit_work);
   return {};
 }
 
-Status SessionImpl::keep_to_budget(Frame& frame) {
-  if (recuts_left_ == 0 || program_->options.profile) return {};
-  CALDERA_TRY(frame.commands.timestamps(frame.times));
+// Where the times cannot be read, or cutting anew fails, the frame stays as it was.
+void SessionImpl::keep_to_budget(Frame& frame) {
+  if (frame.recuts_left == 0 || program_->options.profile) return;
+  if (!frame.commands.timestamps(frame.times).ok() || frame.times.empty()) return;
   const std::vector<double>& times = frame.times;
-  if (times.empty()) return {};
   const double budget = program_->options.submit_seconds;
   double longest = 0;
   double total = 0;
   double pace = 0;  // Of the slowest submit: layers differ in how fast their work is done.
+  const double most_work = *std::ranges::max_element(frame.submit_work);
   for (size_t i = 0; i < frame.submit_work.size(); ++i) {
     const double seconds = times[2 * i + 1] - times[2 * i];
     longest = std::max(longest, seconds);
     total += seconds;
-    if (frame.submit_work[i] > 0) pace = std::max(pace, seconds / frame.submit_work[i]);
+    // One of little work tells what a submit costs by itself.
+    if (frame.submit_work[i] < most_work / 10) continue;
+    pace = std::max(pace, seconds / frame.submit_work[i]);
   }
   constexpr double kSlack = 1.25;  // Between a measurement and the next run.
   const bool too_long = longest > budget;
   const bool too_many =
       static_cast<double>(frame.submit_work.size()) > 1 + 4 * std::ceil(kSlack * total / budget);
-  if ((!too_long && !too_many) || pace == 0) return {};
-  --recuts_left_;
+  if ((!too_long && !too_many) || !(pace > 0)) return;
+  --frame.recuts_left;
   program_->device.impl().set_pace(pace * kSlack);
-  return record(frame);
+  (void)detail::no_throw<Status>("cutting commands anew", [&] { return record(frame); });
 }
 
 namespace {
@@ -313,7 +318,9 @@ Status SessionImpl::wait(std::span<const std::span<float>> outputs) {
     std::memcpy(outputs[i].data(), frame.output.mapped().data() + program_->plan.output_offsets[i],
                 outputs[i].size_bytes());
   }
-  return keep_to_budget(frame);
+  frame.has_run = true;
+  keep_to_budget(frame);
+  return {};
 }
 
 Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
@@ -384,6 +391,9 @@ Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
     return Error{ErrorCode::kInvalidInput, "a timeline needs a session made with profile"};
   }
   const Frame& frame = frames_[(next_wait_ + frames_.size() - 1) % frames_.size()];
+  if (!frame.has_run || frame.under_way) {
+    return Error{ErrorCode::kInvalidInput, "a timeline needs a run that has ended"};
+  }
   std::vector<double> times;
   CALDERA_TRY(frame.commands.timestamps(times));
   std::vector<DispatchTime> timeline;

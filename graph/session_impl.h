@@ -51,13 +51,15 @@ class SessionImpl {
     std::vector<double> times;        // Of the last run; kept, so that runs allocate nothing.
     CommandList commands;             // Last: it refers to the buffers.
     bool under_way = false;
+    bool has_run = false;
+    int recuts_left = 4;  // Then a device of varying pace stays as it is.
   };
 
   Status record(Frame& frame);
   Status check_spans(std::span<const std::span<const float>> inputs) const;
   Status check_spans(std::span<const std::span<float>> outputs) const;
   // Cuts anew where the frame's submits took longer than they may, or far less.
-  Status keep_to_budget(Frame& frame);
+  void keep_to_budget(Frame& frame);
   BufferRange resolve(const Binding& binding, const Frame& frame) const;
 
   std::shared_ptr<const Program> program_;
@@ -65,7 +67,6 @@ class SessionImpl {
   std::vector<Frame> frames_;
   size_t next_submit_ = 0;  // Into frames_.
   size_t next_wait_ = 0;
-  int recuts_left_ = 4;  // Then a device of varying pace stays as it is.
 };
 
 }  // namespace caldera

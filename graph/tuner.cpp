@@ -11,8 +11,8 @@
 
 #include "graph/plan.h"
 #include "graph/problem_key.h"
-#include "graph/tuning.h"
 #include "runtime/device_impl.h"
+#include "runtime/tuning.h"
 
 namespace caldera {
 
@@ -289,7 +289,11 @@ class Tuner {
     if (file_.empty() || report_.layers.empty()) return std::move(report_);
     CALDERA_TRY(merged.write(file_));
     for (int attempt = 0; attempt < kAttempts && !report_.kept; ++attempt) {
-      CALDERA_TRY(compare_whole(device_, graph_, weights_, options_.session, report_));
+      const Status compared = compare_whole(device_, graph_, weights_, options_.session, report_);
+      if (!compared.ok()) {
+        (void)known_.write(file_);  // What is not proven is not kept.
+        return compared.error();
+      }
       report_.kept = report_.tuned_seconds <= report_.untuned_seconds;
     }
     if (!report_.kept) {

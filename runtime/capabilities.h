@@ -46,6 +46,7 @@ struct Capabilities {
   uint32_t max_workgroup_invocations = 0;
   uint32_t max_shared_memory = 0;  // Bytes a workgroup.
   uint32_t max_texel_buffer_elements = 0;
+  uint32_t max_storage_texel_buffers = 4;  // That a shader may bind; what every device allows.
   uint64_t texel_buffer_alignment = 1;
   // Where any binding, of either kind, may start. A power of two.
   uint64_t binding_alignment() const {

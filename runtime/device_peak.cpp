@@ -62,7 +62,8 @@ Result<Buffer> small_buffer(const Device& device) {
 Result<double> best_rate(uint64_t amount,
                          const std::function<Result<double>(uint64_t)>& seconds_of) {
   CALDERA_TRY_ASSIGN(double seconds, seconds_of(amount));
-  while (seconds < kLongEnough / 2) {
+  constexpr uint64_t kMost = uint64_t{1} << 22;  // Work that takes no time is measured no further.
+  while (seconds < kLongEnough / 2 && amount < kMost) {
     // By no more than eight times at once: small work tells little of large work.
     amount *= static_cast<uint64_t>(std::clamp(kLongEnough / seconds, 2.0, 8.0));
     CALDERA_TRY_ASSIGN(seconds, seconds_of(amount));

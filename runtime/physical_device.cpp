@@ -124,6 +124,8 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
   out.max_workgroup_invocations = limits.maxComputeWorkGroupInvocations;
   out.max_shared_memory = limits.maxComputeSharedMemorySize;
   out.max_texel_buffer_elements = limits.maxTexelBufferElements;
+  out.max_storage_texel_buffers =
+      std::min(limits.maxPerStageDescriptorStorageImages, limits.maxDescriptorSetStorageImages);
   out.texel_buffer_alignment = limits.minTexelBufferOffsetAlignment;
   out.subgroup_size = properties11.subgroupSize;
   out.min_subgroup_size = out.max_subgroup_size = out.subgroup_size;

@@ -114,7 +114,8 @@ void add_device_options(CLI::App& command, DeviceArgs& args) {
       ->check(CLI::IsMember({"fp32", "fp16"}));
   command.add_flag("--tune", args.tune, "Measure kernels first, where `caldera tune` has not");
   command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
-  command.add_flag("--no-cache", args.no_cache, "Keep no compiled pipelines between runs");
+  command.add_flag("--no-cache", args.no_cache,
+                   "Keep and use nothing between runs: pipelines, tuning");
   command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
 }
 

@@ -82,6 +82,9 @@ Result<int> run_tune(const Args& args) {
   if (args.device.no_cache) {
     return usage_error("--no-cache keeps nothing, and `caldera tune` is for what is kept");
   }
+  if (cache_dir().empty()) {
+    return usage_error("neither XDG_CACHE_HOME nor HOME says where to keep what is measured");
+  }
   Size2d size = model.input_size();
   if (args.input_size > 0) size = {args.input_size, args.input_size};
   CALDERA_TRY_ASSIGN(const Graph graph, model.graph(args.batch, size));

@@ -58,7 +58,8 @@ void main() {
         uint block = first_channel / 4 + c;
         if (block < p.out_c4) {
           uint to = pixel * p.out_c4 + block;
-          imageStore(y, int(to), apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to));
+          vec4 v = apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to);
+          imageStore(y, int(to), rounded(v));
         }
       }
     }

@@ -50,7 +50,8 @@ void main() {
       if (top + r < p.out_h && left + c < p.out_w) {
         uint pixel = (image * p.out_h + top + r) * p.out_w + left + c;
         uint to = pixel * p.out_c4 + block;
-        imageStore(y, int(to), apply_epilogue(m[at + c], p.epilogue, block, p.out_c, to));
+        vec4 v = apply_epilogue(m[at + c], p.epilogue, block, p.out_c, to);
+        imageStore(y, int(to), rounded(v));
       }
     }
   }

@@ -101,12 +101,14 @@ TEST(Plan, RefusesWeightsTooLargeAndNamesTheLayer) {
 TEST(Plan, TakesTheNextKernelWhereOneDoesNotFit) {
   Capabilities limits = smallest_device();
   limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 16;
+  limits.max_storage_texel_buffers = 8;
   limits.subgroup_shuffle = limits.subgroup_size_control = true;
   const auto kernel_of = [&](Shape input, int64_t channels) {
     return std::string(plan(limits, conv_net(std::move(input), channels)).value().kernels[0]->name);
   };
-  // The output is no texel buffer.
-  EXPECT_THAT(kernel_of({1, 8, 56, 56}, 256), StartsWith("conv2d_subgroup_"));
+  EXPECT_THAT(kernel_of({1, 8, 28, 28}, 64), StartsWith("conv2d_"));
+  EXPECT_NE(kernel_of({1, 8, 28, 28}, 64), "conv2d_tile");
+  EXPECT_EQ(kernel_of({1, 8, 56, 56}, 256), "conv2d_tile");  // So is the output.
   EXPECT_EQ(kernel_of({1, 128, 56, 56}, 8), "conv2d_tile");  // 1.6 MB; texel buffers span 1 MiB.
 }
 
@@ -119,6 +121,7 @@ Capabilities gpu(bool matrices) {
   limits.max_workgroup_invocations = 1024;
   limits.max_shared_memory = 48 << 10;
   limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 32;
+  limits.max_storage_texel_buffers = 8;
   limits.subgroup_shuffle = limits.subgroup_size_control = limits.fp16 = true;
   limits.cooperative_matrix = matrices;
   using enum ComponentType;
@@ -173,7 +176,8 @@ TEST(Plan, KeepsTilesForGpusFromSoftwareDrivers) {
   software.cpu = true;
   software.subgroup_size = software.min_subgroup_size = software.max_subgroup_size = 8;
   for (const Precision precision : {Precision::kFp32, Precision::kFp16}) {
-    EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision), "conv2d_subgroup");
+    EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision),
+              "conv2d_subgroup_32x4");
     software.subgroup_shuffle = false;
     EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision), "conv2d_tile");
     software.subgroup_shuffle = true;
@@ -191,11 +195,12 @@ TEST(Plan, TakesNoMoreSharedMemoryThanThereIs) {
 TEST(Plan, StartsTexelBuffersWhereTheyMayStart) {
   Capabilities limits = smallest_device();
   limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 8;
+  limits.max_storage_texel_buffers = 8;
   limits.subgroup_shuffle = limits.subgroup_size_control = true;
   limits.storage_buffer_alignment = 16;
   limits.max_storage_buffer_range = 1 << 20;
   const Plan made =
-      plan(limits, conv_net({5000, 4, 7, 7}, 4), {.kernels = {"conv2d_subgroup"}}).value();
+      plan(limits, conv_net({5000, 4, 7, 7}, 4), {.kernels = {"conv2d_subgroup_16x4"}}).value();
   int cuts = 0;
   for (const Dispatch& dispatch : made.dispatches) {
     if (dispatch.shader != ShaderId::conv2d_subgroup) continue;

@@ -11,8 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "graph/problem_key.h"
-#include "graph/tuning.h"
 #include "runtime/device_impl.h"
+#include "runtime/tuning.h"
 #include "tests/graph/random_operands.h"
 #include "tests/support/device.h"
 #include "tests/support/paths.h"

@@ -1,5 +1,5 @@
 // The file is JSON, so that a person can read what was measured.
-#include "graph/tuning.h"
+#include "runtime/tuning.h"
 
 #include <fstream>
 #include <nlohmann/json.hpp>

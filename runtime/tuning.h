@@ -1,6 +1,5 @@
 // What was measured of kernels on one device: which one is fastest for a problem, and which are
-// wrong. Kept on disk by device, driver and Caldera's version; made by graph/tuner.cpp, read by
-// every plan.
+// wrong; both are names to this layer. Kept on disk by device, driver and Caldera's version.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +23,7 @@ class Tuning {
   static Tuning read(const std::filesystem::path& path);
   Status write(const std::filesystem::path& path) const;
 
-  // The fastest kernel for a problem (graph/problem_key.h); empty where none was measured.
+  // The fastest kernel for a problem; empty where none was measured.
   std::string_view choice(const std::string& problem) const;
   // Whether a kernel gave wrong results for a problem.
   bool refused(const std::string& problem, std::string_view kernel) const;
