@@ -12,6 +12,8 @@
 #include "caldera/architecture.h"
 
 #include "graph/plan.h"
+#include "runtime/reflection.h"
+#include "runtime/shader.h"
 #include "tests/models/architectures/hollow.h"
 
 namespace caldera::test {
@@ -118,6 +120,19 @@ INSTANTIATE_TEST_SUITE_P(Architectures, Arena,
                            return std::get<0>(test.param) + "_batch" +
                                   std::to_string(std::get<1>(test.param));
                          });
+
+// What a shader's specialization leaves out keeps the shader's default, in silence.
+TEST(Plans, GiveEveryShaderAllItsConstants) {
+  for (const auto device : {gpu, software}) {
+    for (const char* name : {"resnet50", "vgg16", "cifar_resnet20", "resnext50_32x4d"}) {
+      for (const Dispatch& dispatch : plan(device(), name, 1).dispatches) {
+        EXPECT_EQ(dispatch.constants.size(),
+                  reflect(shader_spirv(dispatch.shader)).value().specialization_constants)
+            << shader_name(dispatch.shader);
+      }
+    }
+  }
+}
 
 Costs costs_of(const Plan& made) {
   std::set<std::tuple<ShaderId, std::vector<uint32_t>, uint32_t>> pipelines;
