@@ -16,10 +16,6 @@ namespace caldera {
 
 namespace {
 
-bool overlap(const Lifetime& a, const Lifetime& b) {
-  return a.first <= b.last && b.first <= a.last;
-}
-
 uint64_t most_alive(const std::vector<Lifetime>& lifetimes) {
   std::map<int64_t, int64_t> changes;  // Step -> bytes that come or go before it.
   for (const Lifetime& lifetime : lifetimes) {
@@ -36,6 +32,8 @@ uint64_t most_alive(const std::vector<Lifetime>& lifetimes) {
 uint64_t length(const Lifetime& lifetime) {
   return static_cast<uint64_t>(lifetime.last - lifetime.first + 1);
 }
+
+constexpr int64_t kReach = 4;  // Steps, of search().
 
 // Earlier in an order.
 using Before = bool (*)(const Lifetime& a, const Lifetime& b);
@@ -62,17 +60,66 @@ std::vector<size_t> in_order(const std::vector<Lifetime>& lifetimes, Before befo
   return order;
 }
 
-// The offsets, and the bytes in all, of one order. Gaps are looked for below `ceiling` first; one
-// that reaches up to it is filled from above, so that what is left stays in one piece.
-MemoryPlan place(const std::vector<Lifetime>& lifetimes, const std::vector<size_t>& order,
-                 uint64_t alignment, uint64_t ceiling) {
-  MemoryPlan plan;
-  plan.offsets.assign(lifetimes.size(), 0);
-  std::vector<size_t> placed;  // By offset.
-  for (const size_t current : order) {
-    const Lifetime& lifetime = lifetimes[current];
-    const uint64_t bytes = round_up(lifetime.bytes, alignment);
-    // The tightest gap between those alive at the same time; else after the last of them.
+// By lifetime: those alive at the same time as it.
+std::vector<std::vector<size_t>> find_neighbours(const std::vector<Lifetime>& lifetimes) {
+  const std::vector<size_t> by_first =
+      in_order(lifetimes, [](const Lifetime& a, const Lifetime& b) { return a.first < b.first; });
+  std::vector<std::vector<size_t>> neighbours(lifetimes.size());
+  std::vector<size_t> alive;
+  for (const size_t current : by_first) {
+    std::erase_if(alive, [&](size_t i) { return lifetimes[i].last < lifetimes[current].first; });
+    for (const size_t other : alive) {
+      neighbours[current].push_back(other);
+      neighbours[other].push_back(current);
+    }
+    alive.push_back(current);
+  }
+  return neighbours;
+}
+
+class Placer {
+ public:
+  Placer(const std::vector<Lifetime>& lifetimes, uint64_t alignment)
+      : neighbours_(find_neighbours(lifetimes)) {
+    for (const Lifetime& lifetime : lifetimes)
+      bytes_.push_back(round_up(lifetime.bytes, alignment));
+  }
+
+  // The offsets, and the bytes in all, of one order. Gaps are looked for below `ceiling` first; one
+  // that reaches up to it is filled from above, so that what is left stays in one piece.
+  MemoryPlan place(const std::vector<size_t>& order, uint64_t ceiling) const {
+    MemoryPlan plan;
+    plan.offsets.assign(bytes_.size(), 0);
+    std::vector<bool> placed(bytes_.size());
+    std::vector<size_t> others;
+    for (const size_t current : order) {
+      others.clear();
+      for (const size_t other : neighbours_[current]) {
+        if (placed[other]) others.push_back(other);
+      }
+      std::ranges::sort(others, {}, [&](size_t other) { return plan.offsets[other]; });
+      plan.offsets[current] = tightest_gap(bytes_[current], others, plan.offsets, ceiling);
+      plan.bytes = std::max(plan.bytes, top(current, plan));
+      placed[current] = true;
+    }
+    return plan;
+  }
+
+  // Where a value's bytes end.
+  uint64_t top(size_t value, const MemoryPlan& plan) const {
+    return plan.offsets[value] + bytes_[value];
+  }
+  // How many values a place() compares, which is what it costs.
+  size_t pairs() const {
+    size_t sum = bytes_.size();
+    for (const auto& list : neighbours_) sum += list.size();
+    return sum;
+  }
+
+ private:
+  // Of those between `others`, which are placed and sorted by offset; else after the last of them.
+  uint64_t tightest_gap(uint64_t bytes, const std::vector<size_t>& others,
+                        const std::vector<uint64_t>& offsets, uint64_t ceiling) const {
     uint64_t end = 0;
     uint64_t best = 0;
     uint64_t best_gap = UINT64_MAX;
@@ -81,50 +128,64 @@ MemoryPlan place(const std::vector<Lifetime>& lifetimes, const std::vector<size_
       best = from > 0 && to == ceiling ? to - bytes : from;
       best_gap = to - from;
     };
-    for (const size_t other : placed) {
-      if (!overlap(lifetime, lifetimes[other])) continue;
-      consider(end, plan.offsets[other]);
-      end = std::max(end, plan.offsets[other] + round_up(lifetimes[other].bytes, alignment));
+    for (const size_t other : others) {
+      consider(end, offsets[other]);
+      end = std::max(end, offsets[other] + bytes_[other]);
     }
     consider(end, ceiling);
-    plan.offsets[current] = best_gap == UINT64_MAX ? end : best;
-    plan.bytes = std::max(plan.bytes, plan.offsets[current] + bytes);
-    placed.insert(
-        std::upper_bound(placed.begin(), placed.end(), current,
-                         [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
-        current);
+    return best_gap == UINT64_MAX ? end : best;
   }
-  return plan;
-}
 
-// Changes the order until the plan takes no more than `least`, or patience ends: what lies on top
-// of the arena is placed earlier, since it found no gap where it came. The same numbers are drawn
-// each time, so that a plan is always the same.
-void search(const std::vector<Lifetime>& lifetimes, uint64_t alignment, uint64_t least,
-            std::vector<size_t> order, uint64_t ceiling, MemoryPlan& best) {
-  constexpr size_t kPatience = 100'000'000;  // Pairs of lifetimes to compare, in all.
-  const size_t tries = kPatience / std::max<size_t>(1, order.size() * order.size());
+  std::vector<std::vector<size_t>> neighbours_;
+  std::vector<uint64_t> bytes_;  // Rounded up to the alignment.
+};
+
+// Changes the order until the plan takes no more than `least`, or patience ends. What lies on top
+// of the arena found no gap where it came: it, or one alive with it, changes its place in the
+// order, and what does not make more values lie there stays. The same numbers are drawn each time,
+// so that a plan is always the same.
+void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uint64_t ceiling,
+            const std::vector<Lifetime>& lifetimes, MemoryPlan& best) {
+  constexpr size_t kPatience = 300'000'000;  // Pairs compared, in all.
+  const auto on_top = [&](const MemoryPlan& plan) {
+    std::vector<size_t> values;
+    for (const size_t value : order) {
+      if (placer.top(value, plan) == plan.bytes) values.push_back(value);
+    }
+    return values;
+  };
   std::minstd_rand random(1);
-  for (size_t i = 0; i < std::min<size_t>(tries, 4000) && best.bytes > least; ++i) {
+  std::vector<size_t> highest = on_top(best);
+  for (size_t spent = 0; best.bytes > least && spent < kPatience; spent += placer.pairs()) {
+    const Lifetime& culprit = lifetimes[highest[random() % highest.size()]];
+    std::vector<size_t> near;  // Places in the order.
+    for (size_t i = 0; i < order.size(); ++i) {
+      const Lifetime& other = lifetimes[order[i]];
+      // Alive with it, or but for a few steps.
+      if (other.first <= culprit.last + kReach && culprit.first <= other.last + kReach) {
+        near.push_back(i);
+      }
+    }
+    const size_t from = near[random() % near.size()];
+    const size_t to = near[random() % near.size()];
     std::vector<size_t> next = order;
-    const auto top = std::ranges::find_if(next, [&](size_t value) {
-      return best.offsets[value] + round_up(lifetimes[value].bytes, alignment) == best.bytes;
-    });
-    // Every other time any value, lest the same ones change places for ever.
-    const auto from =
-        i % 2 == 0 ? top : next.begin() + static_cast<int64_t>(random() % next.size());
-    const auto to = next.begin() + static_cast<int64_t>(random() % next.size());
-    to < from ? std::rotate(to, from, from + 1) : std::rotate(from, from + 1, to + 1);
-    MemoryPlan plan = place(lifetimes, next, alignment, i % 4 < 2 ? ceiling : least);
+    const auto at = [&](size_t i) { return next.begin() + static_cast<int64_t>(i); };
+    to < from ? std::rotate(at(to), at(from), at(from + 1))
+              : std::rotate(at(from), at(from + 1), at(to + 1));
+    MemoryPlan plan = placer.place(next, ceiling);
     if (plan.bytes > best.bytes) continue;
+    std::vector<size_t> higher = on_top(plan);
+    if (plan.bytes == best.bytes && higher.size() > highest.size()) continue;
     best = std::move(plan);
     order = std::move(next);
+    highest = std::move(higher);
   }
 }
 
 }  // namespace
 
 MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
+  const Placer placer(lifetimes, alignment);
   const uint64_t lower_bound = most_alive(lifetimes);
   const uint64_t least = round_up(lower_bound, alignment);
   MemoryPlan best;
@@ -134,14 +195,14 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignmen
     const std::vector<size_t> order = in_order(lifetimes, before);
     for (const uint64_t ceiling : {uint64_t{0}, least}) {
       if (!best.offsets.empty() && best.bytes <= least) break;
-      MemoryPlan plan = place(lifetimes, order, alignment, ceiling);
+      MemoryPlan plan = placer.place(order, ceiling);
       if (!best.offsets.empty() && plan.bytes >= best.bytes) continue;
       best = std::move(plan);
       best_order = order;
       best_ceiling = ceiling;
     }
   }
-  search(lifetimes, alignment, least, std::move(best_order), best_ceiling, best);
+  search(placer, least, std::move(best_order), best_ceiling, lifetimes, best);
   best.lower_bound = lower_bound;
   best.lifetimes = lifetimes;
   return best;

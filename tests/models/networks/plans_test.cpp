@@ -99,9 +99,7 @@ TEST_P(Arena, IsWithinATenthOfTheLeastThatLifetimesAllow) {
       const MemoryPlan memory = plan(capabilities, name, batch, precision).memory;
       const double ratio =
           static_cast<double>(memory.bytes) / static_cast<double>(memory.lower_bound);
-      // Winograd's workspaces leave gaps in CIFAR nets of more than 50 layers: 1.18.
-      const bool deep = capabilities.cpu && name.starts_with("cifar_");
-      EXPECT_LE(ratio, deep ? 1.19 : 1.10) << device << ", " << precision_name(precision);
+      EXPECT_LE(ratio, 1.10) << device << ", " << precision_name(precision);
       EXPECT_GE(ratio, 1.0);
     }
   }
