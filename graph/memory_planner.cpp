@@ -16,12 +16,14 @@ namespace caldera {
 
 namespace {
 
-uint64_t most_alive(const std::vector<Lifetime>& lifetimes) {
+// Each value rounded up to the alignment.
+uint64_t most_alive(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
   std::map<int64_t, int64_t> changes;  // Step -> bytes that come or go before it.
   for (const Lifetime& lifetime : lifetimes) {
     if (!lifetime.used()) continue;
-    changes[lifetime.first] += static_cast<int64_t>(lifetime.bytes);
-    changes[lifetime.last + 1] -= static_cast<int64_t>(lifetime.bytes);
+    const auto bytes = static_cast<int64_t>(round_up(lifetime.bytes, alignment));
+    changes[lifetime.first] += bytes;
+    changes[lifetime.last + 1] -= bytes;
   }
   int64_t alive = 0;
   int64_t most = 0;
@@ -146,7 +148,8 @@ class Placer {
 // so that a plan is always the same.
 void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uint64_t ceiling,
             const std::vector<Lifetime>& lifetimes, MemoryPlan& best) {
-  constexpr size_t kPatience = 300'000'000;  // Pairs compared, in all.
+  constexpr size_t kPatience = 30'000'000;  // Pairs compared, in all: about half a second.
+  constexpr size_t kTrial = 100;            // As many pairs' worth of time for all else in a trial.
   const auto on_top = [&](const MemoryPlan& plan) {
     std::vector<size_t> values;
     for (const size_t value : order) {
@@ -156,7 +159,8 @@ void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uin
   };
   std::minstd_rand random(1);
   std::vector<size_t> highest = on_top(best);
-  for (size_t spent = 0; best.bytes > least && spent < kPatience; spent += placer.pairs()) {
+  for (size_t spent = 0; best.bytes > least && spent < kPatience;
+       spent += placer.pairs() + kTrial) {
     const Lifetime& culprit = lifetimes[highest[random() % highest.size()]];
     std::vector<size_t> near;  // Places in the order.
     for (size_t i = 0; i < order.size(); ++i) {
@@ -173,9 +177,11 @@ void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uin
     to < from ? std::rotate(at(to), at(from), at(from + 1))
               : std::rotate(at(from), at(from + 1), at(to + 1));
     MemoryPlan plan = placer.place(next, ceiling);
+    ++best.searched;
     if (plan.bytes > best.bytes) continue;
     std::vector<size_t> higher = on_top(plan);
     if (plan.bytes == best.bytes && higher.size() > highest.size()) continue;
+    plan.searched = best.searched;
     best = std::move(plan);
     order = std::move(next);
     highest = std::move(higher);
@@ -186,8 +192,7 @@ void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uin
 
 MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
   const Placer placer(lifetimes, alignment);
-  const uint64_t lower_bound = most_alive(lifetimes);
-  const uint64_t least = round_up(lower_bound, alignment);
+  const uint64_t least = most_alive(lifetimes, alignment);  // That a placement can reach.
   MemoryPlan best;
   std::vector<size_t> best_order;
   uint64_t best_ceiling = 0;
@@ -203,7 +208,7 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignmen
     }
   }
   search(placer, least, std::move(best_order), best_ceiling, lifetimes, best);
-  best.lower_bound = lower_bound;
+  best.lower_bound = most_alive(lifetimes, 1);
   best.lifetimes = lifetimes;
   return best;
 }

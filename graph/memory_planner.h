@@ -22,6 +22,7 @@ struct MemoryPlan {
   uint64_t bytes = 0;
   // The most bytes alive at one step: no placement can need less.
   uint64_t lower_bound = 0;
+  int searched = 0;  // Orders tried beyond the usual ones, because none of those was the best.
 };
 
 MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment);

@@ -56,6 +56,15 @@ TEST(MemoryPlanner, NeedsNoMoreThanTheLeastForAChainOfBottlenecks) {
   expect_no_overlap(chain, plan);
 }
 
+// A search for what cannot be lasts to the end of its patience, at each start.
+TEST(MemoryPlanner, IsContentWithTheLeastThatTheAlignmentLeaves) {
+  const std::vector<Lifetime> odd{{1, 0, 1}, {1, 1, 2}, {65, 1, 1}};
+  const MemoryPlan plan = plan_memory(odd, kAlignment);
+  EXPECT_EQ(plan.searched, 0);
+  EXPECT_EQ(plan.bytes, 256u);
+  EXPECT_EQ(plan.lower_bound, 67u);
+}
+
 TEST(MemoryPlanner, GivesNothingToValuesNeverUsed) {
   const MemoryPlan plan = plan_memory({{640, INT64_MAX, -1}, {64, 0, 0}}, kAlignment);
   EXPECT_EQ(plan.bytes, 64u);
