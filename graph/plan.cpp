@@ -19,6 +19,10 @@ namespace caldera {
 
 namespace {
 
+// A batch whose workspace would be larger is run in runs of images: they need less at a time, and
+// the arena is not to be made of what Winograd's transforms pass on.
+constexpr uint64_t kMostWorkspace = uint64_t{256} << 20;
+
 // One operand of a node as slicing sees it.
 struct Operand {
   uint64_t image_bytes = 0;
@@ -197,7 +201,8 @@ class Planner {
       list.push_back({emitter_.shape(input).image_bytes(), most(plan_.precision)});
     }
     if (kernel.workspace_image_bytes) {
-      list.push_back({kernel.workspace_image_bytes(context(node)), most(Precision::kFp32), true});
+      list.push_back({kernel.workspace_image_bytes(context(node)),
+                      std::min(most(Precision::kFp32), kMostWorkspace), true});
     }
     return list;
   }

@@ -95,18 +95,17 @@ Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
 struct SessionAccess {
   static Result<Session> create(const Device& device, const Capabilities& capabilities,
                                 const Graph& graph, const Weights& weights,
-                                const SessionOptions& options);
+                                const SessionOptions& options, const Tuning& tuning);
   static SessionImpl& impl(Session& session) { return *session.impl_; }
 };
 
 Result<Session> SessionAccess::create(const Device& device, const Capabilities& capabilities,
                                       const Graph& graph, const Weights& weights,
-                                      const SessionOptions& options) {
+                                      const SessionOptions& options, const Tuning& tuning) {
   return detail::no_throw<Result<Session>>("the session", [&]() -> Result<Session> {
     const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
-    CALDERA_TRY_ASSIGN(Plan plan,
-                       make_plan(capabilities, device.info().name, graph, weights, options,
-                                 Tuning::read(impl->measurements_file("tuning"))));
+    CALDERA_TRY_ASSIGN(
+        Plan plan, make_plan(capabilities, device.info().name, graph, weights, options, tuning));
     CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
     auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
     CALDERA_TRY(load(impl, *program));
@@ -424,9 +423,16 @@ Result<Session> Session::create(const Device& device, const Graph& graph, const 
   if (options.tune) {
     TuneOptions missing{.session = options, .only_missing = true, .on_layer = nullptr};
     missing.session.tune = false;
-    CALDERA_TRY(::caldera::tune(device, graph, weights, missing));
+    CALDERA_TRY_ASSIGN(const TuneReport report, ::caldera::tune(device, graph, weights, missing));
+    if (options.on_tuned && !report.layers.empty()) options.on_tuned(report);
   }
-  return SessionAccess::create(device, device.impl().capabilities(), graph, weights, options);
+  return create_session(device, graph, weights, options, device.impl().tuning().read());
+}
+
+Result<Session> create_session(const Device& device, const Graph& graph, const Weights& weights,
+                               const SessionOptions& options, const Tuning& tuning) {
+  return SessionAccess::create(device, device.impl().capabilities(), graph, weights, options,
+                               tuning);
 }
 
 Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
@@ -448,15 +454,15 @@ Status Session::run(std::span<const float> input, std::span<float> output) {
 
 Status Session::run(std::span<const std::span<const float>> inputs,
                     std::span<const std::span<float>> outputs) {
-  return impl_->run(inputs, outputs);
+  return detail::no_throw<Status>("a run", [&] { return impl_->run(inputs, outputs); });
 }
 
 Status Session::submit(std::span<const std::span<const float>> inputs) {
-  return impl_->submit(inputs);
+  return detail::no_throw<Status>("a run", [&] { return impl_->submit(inputs); });
 }
 
 Status Session::wait(std::span<const std::span<float>> outputs) {
-  return impl_->wait(outputs);
+  return detail::no_throw<Status>("a run", [&] { return impl_->wait(outputs); });
 }
 
 Result<std::vector<float>> Session::read(ValueId activation) const {
@@ -466,15 +472,18 @@ Result<std::vector<float>> Session::read(ValueId activation) const {
 }
 
 Result<std::vector<DispatchTime>> Session::timeline() const {
-  return impl_->timeline();
+  return detail::no_throw<Result<std::vector<DispatchTime>>>("the timeline",
+                                                             [&] { return impl_->timeline(); });
 }
 
 const Graph& Session::graph() const {
   return impl_->program()->plan.graph;
 }
-Weights Session::weights() const {
+Result<Weights> Session::weights() const {
   const Plan& plan = impl_->program()->plan;
-  return apply_scales(plan.parameters, plan.scales);
+  return detail::no_throw<Result<Weights>>("the weights", [&]() -> Result<Weights> {
+    return apply_scales(plan.parameters, plan.scales);
+  });
 }
 Precision Session::precision() const {
   return impl_->program()->plan.precision;
@@ -509,7 +518,8 @@ Result<std::vector<float>> read_padded(Session& session, ValueId activation) {
 Result<Session> create_session_within(const Capabilities& capabilities, const Device& device,
                                       const Graph& graph, const Weights& weights,
                                       const SessionOptions& options) {
-  return SessionAccess::create(device, capabilities, graph, weights, options);
+  return SessionAccess::create(device, capabilities, graph, weights, options,
+                               device.impl().tuning().read());
 }
 
 }  // namespace caldera

@@ -69,4 +69,8 @@ class SessionImpl {
   size_t next_wait_ = 0;
 };
 
+// As Session::create(), by what `tuning` says in place of what the device knows.
+Result<Session> create_session(const Device& device, const Graph& graph, const Weights& weights,
+                               const SessionOptions& options, const Tuning& tuning);
+
 }  // namespace caldera

@@ -11,6 +11,7 @@
 
 #include "graph/plan.h"
 #include "graph/problem_key.h"
+#include "graph/session_impl.h"
 #include "runtime/device_impl.h"
 #include "runtime/tuning.h"
 
@@ -166,12 +167,12 @@ double median(std::vector<double> values) {
 
 // Whole runs with and without what was measured, in turns, so that drift hits both alike.
 Status compare_whole(const Device& device, const Graph& graph, const Weights& weights,
-                     const SessionOptions& given, TuneReport& report) {
+                     const SessionOptions& given, const Tuning& tuning, TuneReport& report) {
   SessionOptions options = given;
   options.tuned = true;
-  CALDERA_TRY_ASSIGN(Session tuned, Session::create(device, graph, weights, options));
+  CALDERA_TRY_ASSIGN(Session tuned, create_session(device, graph, weights, options, tuning));
   options.tuned = false;
-  CALDERA_TRY_ASSIGN(Session untuned, Session::create(device, graph, weights, options));
+  CALDERA_TRY_ASSIGN(Session untuned, create_session(device, graph, weights, options, tuning));
   std::mt19937 random(9);
   std::vector<Floats> inputs, outputs;
   for (const ValueId id : graph.inputs) {
@@ -203,8 +204,7 @@ class Tuner {
         graph_(graph),
         weights_(weights),
         options_(options),
-        file_(device.impl().measurements_file("tuning")),
-        known_(Tuning::read(file_)) {}
+        known_(device.impl().tuning().read()) {}
 
   Result<TuneReport> run() {
     CALDERA_TRY(find_problems());
@@ -215,7 +215,8 @@ class Tuner {
       }
       CALDERA_TRY(measure(report_.layers[i], *nodes_[i]));
     }
-    return settle();
+    if (!report_.layers.empty()) CALDERA_TRY(settle());
+    return std::move(report_);
   }
 
  private:
@@ -224,7 +225,7 @@ class Tuner {
     SessionOptions untuned = options_.session;
     untuned.tuned = false;
     CALDERA_TRY_ASSIGN(plan_, make_plan(device_.impl().capabilities(), device_.info().name, graph_,
-                                        weights_, untuned, {}));
+                                        weights_, untuned, known_));
     std::map<std::string, size_t> index;
     for (size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
       const Node& node = plan_.graph.nodes[i];
@@ -276,41 +277,51 @@ class Tuner {
       best = trial.seconds;
       layer.chosen = trial.kernel;
     }
-    if (best < std::numeric_limits<double>::infinity()) {
-      found_.choose(layer.problem, {layer.chosen, best});
-    }
+    layer.untuned = without_tuning(layer);
+    // Where all were refused this says so, and no later call tries them again.
+    if (best == std::numeric_limits<double>::infinity()) layer.chosen = layer.untuned;
+    found_.choose(layer.problem, {layer.chosen, trial_seconds(layer)});
     return {};
   }
 
+  // A wrong kernel is wrong untuned too: then the next likely one is taken, which trials are
+  // ordered by.
+  static std::string without_tuning(const LayerTuning& layer) {
+    const auto sound = [](const KernelTrial& trial) { return trial.refusal.empty(); };
+    const auto was = std::ranges::find(layer.trials, layer.untuned, &KernelTrial::kernel);
+    if (was != layer.trials.end() && sound(*was)) return layer.untuned;
+    const auto next = std::ranges::find_if(layer.trials, sound);
+    return next != layer.trials.end() ? next->kernel : layer.untuned;
+  }
+
+  static double trial_seconds(const LayerTuning& layer) {
+    const auto trial = std::ranges::find(layer.trials, layer.chosen, &KernelTrial::kernel);
+    return trial != layer.trials.end() ? trial->seconds : 0;
+  }
+
   // Keeps what was found, unless whole runs are slower by it.
-  Result<TuneReport> settle() {
+  Status settle() {
     Tuning merged = known_;
     merged.merge(found_);
-    if (file_.empty() || report_.layers.empty()) return std::move(report_);
-    CALDERA_TRY(merged.write(file_));
     for (int attempt = 0; attempt < kAttempts && !report_.kept; ++attempt) {
-      const Status compared = compare_whole(device_, graph_, weights_, options_.session, report_);
-      if (!compared.ok()) {
-        (void)known_.write(file_);  // What is not proven is not kept.
-        return compared.error();
-      }
+      CALDERA_TRY(compare_whole(device_, graph_, weights_, options_.session, merged, report_));
       report_.kept = report_.tuned_seconds <= report_.untuned_seconds;
     }
     if (!report_.kept) {
       for (LayerTuning& layer : report_.layers) {
-        merged.choose(layer.problem, {layer.untuned, 0});
         layer.chosen = layer.untuned;
+        found_.choose(layer.problem, {layer.chosen, trial_seconds(layer)});
       }
-      CALDERA_TRY(merged.write(file_));
     }
-    return std::move(report_);
+    const Status saved = device_.impl().tuning().add(found_);
+    if (!saved.ok()) report_.unsaved = saved.error().message;
+    return {};
   }
 
   const Device& device_;
   const Graph& graph_;
   const Weights& weights_;
   const TuneOptions& options_;
-  std::filesystem::path file_;
   Tuning known_;
   Tuning found_;
   Plan plan_;

@@ -33,6 +33,7 @@ Result<std::shared_ptr<DeviceImpl>> DeviceImpl::open(const DeviceOptions& option
   device->pace_ = first_pace(device->info().type);
   device->pipelines_ = std::make_unique<PipelineCache>(device->handle_, device->table_,
                                                        device->physical_, options.cache_dir);
+  device->tuning_ = std::make_unique<TuningStore>(device->measurements_file("tuning"));
   return device;
 }
 

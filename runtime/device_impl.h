@@ -12,6 +12,7 @@
 #include "runtime/instance.h"
 #include "runtime/physical_device.h"
 #include "runtime/pipeline_cache.h"
+#include "runtime/tuning.h"
 
 namespace caldera {
 
@@ -30,6 +31,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   uint32_t queue_family() const { return physical_.queue_family; }
   uint64_t available_memory() const { return caldera::available_memory(physical_); }
   PipelineCache& pipelines() { return *pipelines_; }
+  TuningStore& tuning() { return *tuning_; }
   // A file of what was measured of this device under this build of its driver; empty where nothing
   // is kept.
   std::filesystem::path measurements_file(std::string_view name) const;
@@ -66,6 +68,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::atomic<uint64_t> allocation_count_ = 0;
   std::atomic<uint64_t> allocated_bytes_ = 0;
   std::unique_ptr<PipelineCache> pipelines_;
+  std::unique_ptr<TuningStore> tuning_;
 };
 
 }  // namespace caldera

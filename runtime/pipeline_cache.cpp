@@ -216,9 +216,12 @@ Status PipelineCache::save() {
   const std::lock_guard lock(mutex_);
   if (file_.empty() || !cache_ || !changed_) return {};
   size_t size = 0;
-  VkResult result = vk_.vkGetPipelineCacheData(device_, cache_, &size, nullptr);
-  std::vector<char> blob(size);
-  if (result == VK_SUCCESS) {
+  std::vector<char> blob;
+  VkResult result = VK_INCOMPLETE;
+  while (result == VK_INCOMPLETE) {  // It may have grown between the two calls.
+    result = vk_.vkGetPipelineCacheData(device_, cache_, &size, nullptr);
+    if (result != VK_SUCCESS) break;
+    blob.resize(size);
     result = vk_.vkGetPipelineCacheData(device_, cache_, &size, blob.data());
   }
   if (result != VK_SUCCESS) return vk_error(result, "could not read the pipeline cache");

@@ -78,4 +78,20 @@ void Tuning::merge(const Tuning& other) {
   }
 }
 
+Tuning TuningStore::read() const {
+  const std::lock_guard lock(mutex_);
+  Tuning known = file_.empty() ? Tuning() : Tuning::read(file_);
+  known.merge(measured_);
+  return known;
+}
+
+Status TuningStore::add(const Tuning& found) {
+  const std::lock_guard lock(mutex_);
+  measured_.merge(found);
+  if (file_.empty()) return {};
+  Tuning known = Tuning::read(file_);
+  known.merge(measured_);
+  return known.write(file_);
+}
+
 }  // namespace caldera

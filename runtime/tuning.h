@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
@@ -30,14 +31,30 @@ class Tuning {
 
   void choose(const std::string& problem, Choice choice);
   void refuse(const std::string& problem, std::string kernel);
-  // Forgets a choice; a refusal stays.
-  void forget(const std::string& problem) { choices_.erase(problem); }
   // Takes the other's choices and refusals over these.
   void merge(const Tuning& other);
 
  private:
   std::map<std::string, Choice> choices_;                 // By problem.
   std::map<std::string, std::set<std::string>> refused_;  // Kernels by problem.
+};
+
+// What is known of one open device: what was measured through it, and what the file holds, which
+// other processes write too. Thread-safe.
+class TuningStore {
+ public:
+  // `file`: empty where nothing is kept beyond the process.
+  explicit TuningStore(std::filesystem::path file) : file_(std::move(file)) {}
+
+  Tuning read() const;
+  // What was found counts at once, and is written over what the file holds by then. A failure says
+  // that it will not outlast the process.
+  Status add(const Tuning& found);
+
+ private:
+  std::filesystem::path file_;
+  mutable std::mutex mutex_;
+  Tuning measured_;
 };
 
 }  // namespace caldera

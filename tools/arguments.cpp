@@ -11,6 +11,7 @@
 
 #include "tools/command.h"
 #include "tools/report.h"
+#include "tools/tuning_notes.h"
 
 namespace caldera::tool {
 
@@ -59,6 +60,10 @@ Error unknown_model(const std::string& name, const Error& error) {
 }
 
 }  // namespace
+
+SessionOptions DeviceArgs::session() const {
+  return {.fuse = !no_fuse, .precision = precision, .tune = tune, .on_tuned = note_tuning};
+}
 
 void add_model_options(CLI::App& command, ModelArgs& args) {
   command.add_option("--arch", args.architecture, "Architecture, where the file does not tell it")

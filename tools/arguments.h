@@ -32,9 +32,8 @@ struct DeviceArgs {
   Precision precision = Precision::kFp32;
   bool tune = false;
 
-  SessionOptions session() const {
-    return {.fuse = !no_fuse, .precision = precision, .tune = tune};
-  }
+  // Which tells on the terminal what --tune found to be wrong.
+  SessionOptions session() const;
 };
 
 struct ViewArgs {

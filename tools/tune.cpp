@@ -10,6 +10,7 @@
 #include "tools/command.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+#include "tools/tuning_notes.h"
 
 namespace caldera::tool {
 
@@ -49,17 +50,6 @@ void print_table(const TuneReport& report) {
   table.print();
 }
 
-// Variants that computed something else than the CPU: of interest to whoever keeps the driver.
-void note_refusals(const TuneReport& report) {
-  for (const LayerTuning& layer : report.layers) {
-    for (const KernelTrial& trial : layer.trials) {
-      if (trial.refusal.empty() || trial.error == 0) continue;
-      print_note(fmt::format("{} is wrong on this driver for {} ({}): error {:.1e}; it is not used",
-                             trial.kernel, layer.layer, layer.problem, trial.error));
-    }
-  }
-}
-
 Json to_json(const LayerTuning& layer) {
   Json trials = Json::array();
   for (const KernelTrial& trial : layer.trials) {
@@ -97,7 +87,7 @@ Result<int> run_tune(const Args& args) {
   };
   CALDERA_TRY_ASSIGN(const TuneReport report, tune(device, graph, model.weights(), options));
   if (progress) progress->finish();
-  note_refusals(report);
+  note_tuning(report);
   if (args.json) {
     Json layers = Json::array();
     for (const LayerTuning& layer : report.layers) layers.push_back(to_json(layer));
@@ -118,8 +108,9 @@ Result<int> run_tune(const Args& args) {
   }
   fmt::print("\n{} a run with these, {} without: {}\n", human_seconds(report.tuned_seconds),
              human_seconds(report.untuned_seconds),
-             report.kept ? "kept for every later run on this device and driver"
-                         : "not faster, so nothing changes");
+             !report.kept             ? "not faster, so nothing changes"
+             : report.unsaved.empty() ? "kept for every later run on this device and driver"
+                                      : "not kept");
   return kExitDone;
 }
 

@@ -103,7 +103,7 @@ bool is_activation(const Graph& graph, ValueId id) {
 Status check_layers(const Session& session, const std::vector<float>& input, Progress& progress,
                     int64_t& done, Verdict& verdict) {
   const Graph& graph = session.graph();
-  const Weights weights = session.weights();
+  CALDERA_TRY_ASSIGN(const Weights weights, session.weights());
   const std::vector<std::string> kernels = session.kernels();
   ReferenceValues device;
   device.values.resize(graph.values.size());
@@ -201,9 +201,9 @@ Result<Verdict> check(const Device& device, const Model& model, const Tensor& in
     int64_t again = 0;
     std::string overflow;
     Progress fused(static_cast<int64_t>(session.graph().nodes.size()), "layers");
+    CALDERA_TRY_ASSIGN(const Weights weights, session.weights());
     const double rounding = relative_l2(
-        reference_logits(session.graph(), session.weights(), values, fused, again, overflow),
-        expected);
+        reference_logits(session.graph(), weights, values, fused, again, overflow), expected);
     fused.finish();
     const double coarser = verdict.precision == Precision::kFp16 ? kHalfRounding : 1;
     verdict.logits_tolerance =

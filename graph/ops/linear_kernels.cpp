@@ -16,22 +16,27 @@ namespace caldera {
 
 namespace {
 
-// A weight matrix may be more than one binding spans (VGG's first holds 411 MB), so a dispatch
-// takes as many rows as fit: `each(params, bindings)` is called for every such part. Rows come in
-// blocks of four; `multiple`: of how many blocks a part may consist.
+// Rows of a weight matrix come in blocks of four. How many blocks lie between places where a part
+// of it may start that holds a multiple of `multiple`.
+uint64_t blocks_a_unit(const Capabilities& capabilities, uint64_t block_bytes, uint32_t multiple) {
+  const uint64_t alignment = capabilities.binding_alignment();
+  return std::lcm(alignment / std::gcd(alignment, block_bytes), uint64_t{multiple});
+}
+
+// A weight matrix may be more than the `most_bytes` that one binding spans (VGG's first holds
+// 411 MB), so a dispatch takes as many rows as fit: `each(params, bindings)` is called for every
+// such part.
 template <typename Each>
 void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t multiple,
-              Each each) {
+              uint64_t most_bytes, Each each) {
   const auto& attrs = std::get<LinearAttrs>(node.attrs);
   const ImageShape in = emitter.shape(node.inputs[0]);
   const ImageShape out = emitter.shape(node.output);
   const Binding weight = emitter.weight(node.inputs[1], layout);
 
   const uint64_t block_bytes = 4 * in.image_bytes();  // Four rows of the matrix.
-  const uint64_t most = emitter.capabilities().max_storage_buffer_range / block_bytes;
-  const uint64_t alignment = emitter.capabilities().binding_alignment();
-  // Blocks between places where a part may start.
-  const uint64_t unit = std::lcm(alignment / std::gcd(alignment, block_bytes), multiple);
+  const uint64_t most = most_bytes / block_bytes;
+  const uint64_t unit = blocks_a_unit(emitter.capabilities(), block_bytes, multiple);
   const uint64_t all_blocks = (out.c4() + multiple - 1) / multiple * multiple;
   // Where not even a unit fits, the plan refuses the binding, and names the layer.
   const uint64_t most_blocks = most >= all_blocks ? all_blocks : std::max(unit, most / unit * unit);
@@ -62,7 +67,7 @@ uint32_t parts_of(uint32_t whole, uint32_t part) {
 constexpr uint32_t kTileImages = 4;
 
 void emit_tile(Emitter& emitter, const Node& node) {
-  for_rows(emitter, node, WeightLayout::kOhwi, 1,
+  for_rows(emitter, node, WeightLayout::kOhwi, 1, emitter.capabilities().max_storage_buffer_range,
            [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
              emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_tile, p,
                               std::move(bindings),
@@ -80,23 +85,24 @@ double tile_cost(const KernelContext& context) {
 
 // linear_panel: subgroups, as conv2d_subgroup's.
 constexpr uint32_t kPanelImages = 4;
+constexpr uint32_t kPanelBlocks = 2;  // Of four rows.
 
 uint32_t panel_images(uint32_t images) {
   return std::min(images, kPanelImages);
 }
 
 bool panel_supported(const KernelContext& context) {
-  const uint64_t panel = 8 * context.shape(context.node.inputs[0]).image_bytes();
+  const uint64_t block_bytes = 4 * context.shape(context.node.inputs[0]).image_bytes();
+  const uint64_t unit = blocks_a_unit(context.capabilities, block_bytes, kPanelBlocks);
   return subgroups_fit(context.capabilities) &&
-         panel <= texel_buffer_bytes(context.capabilities, context.precision) &&
-         // Parts of the matrix are cut by what a storage buffer spans.
-         texel_buffer_bytes(context.capabilities, context.precision) ==
-             context.capabilities.max_storage_buffer_range;
+         unit * block_bytes <= texel_buffer_bytes(context.capabilities, context.precision);
 }
 
 void emit_panel(Emitter& emitter, const Node& node) {
   const uint32_t lanes = emitter.capabilities().subgroup_size;
-  for_rows(emitter, node, WeightLayout::kPanels, 2,
+  const ImageShape out = emitter.shape(node.output);
+  for_rows(emitter, node, WeightLayout::kPanels, kPanelBlocks,
+           texel_buffer_bytes(emitter.capabilities(), out.precision),
            [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
              const uint32_t images = panel_images(p.images);
              const uint64_t subgroups =

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,8 @@ enum class Precision : uint8_t { kFp32, kFp16 };
 // "fp32", "fp16"
 std::string_view precision_name(Precision precision);
 
+struct TuneReport;  // caldera/tuner.h
+
 struct SessionOptions {
   // Folds batch-norm into convolutions, and activations and residual adds into what makes them.
   bool fuse = true;
@@ -36,6 +39,8 @@ struct SessionOptions {
   bool tuned = true;
   // Runs tune() first, on what was not measured yet on this device.
   bool tune = false;
+  // Called with what that found, if anything was left to measure.
+  std::function<void(const TuneReport&)> on_tuned{};
   // Seconds of device time that one submit may take, so that no driver's watchdog bites. Held by an
   // estimate at first, then by what runs were measured to take.
   double submit_seconds = 0.5;
@@ -114,7 +119,8 @@ class Session {
   // The graph as it is run, after the passes.
   const Graph& graph() const;
   // Its weights: those given, and those that passes made of them, which are computed by the call.
-  Weights weights() const;
+  // Fails where the host has no memory for them.
+  Result<Weights> weights() const;
   Precision precision() const;
   // The kernel variant that runs each node of graph(); empty for one that needs no dispatch.
   std::vector<std::string> kernels() const;

@@ -38,6 +38,8 @@ struct TuneReport {
   double tuned_seconds = 0;
   // Whether the choices were kept: not where the tuned plan was the slower one.
   bool kept = false;
+  // Why the verdict ends with this device, rather than lie on disk; empty where it does.
+  std::string unsaved;
 };
 
 struct TuneOptions {
@@ -48,10 +50,10 @@ struct TuneOptions {
   std::function<void(const std::string& layer, int index, int count)> on_layer;
 };
 
-// Keeps the verdict in the device's cache_dir, by device, driver and Caldera's version; without a
-// cache_dir it is lost. A variant whose results differ from the CPU reference's is refused: it is
-// reported, and not taken again for that problem on that driver. Weights are only read for the
-// whole runs. Takes seconds to minutes.
+// Sessions made on this device from then on follow the verdict. It is kept in the device's
+// cache_dir too, by device, driver and Caldera's version, where there is one. A variant whose
+// results differ from the CPU reference's is refused: it is reported, and not taken again for that
+// problem on that driver. Weights are only read for the whole runs. Takes seconds to minutes.
 Result<TuneReport> tune(const Device& device, const Graph& graph, const Weights& weights,
                         const TuneOptions& options = {});
 

@@ -68,7 +68,7 @@ TEST_P(SmallNet, KeepsEveryActivationToBeRead) {
   run(*session, inputs[0], reference_output(graph, weights, inputs).size());
   // The session's own graph, after the passes.
   const Graph& ran = session->graph();
-  const auto expected = run_reference(ran, session->weights(), inputs);
+  const auto expected = run_reference(ran, session->weights().value(), inputs);
   ASSERT_TRUE(expected.ok()) << expected.error().message;
   for (const Node& node : ran.nodes) {
     const auto values = session->read(node.output);

@@ -95,6 +95,54 @@ TEST_F(Tuner, MeasuresOnlyWhatIsMissingWhereAsked) {
   EXPECT_THAT(again->layers, IsEmpty());
 }
 
+// A program that keeps nothing is tuned for as long as its device is open.
+TEST_F(Tuner, CountsForTheOpenDeviceWhereNothingIsKept) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  const Device device = Device::open().value();
+  int reports = 0;
+  SessionOptions options{.tune = true};
+  std::string chosen;
+  options.on_tuned = [&](const TuneReport& report) {
+    ++reports;
+    chosen = report.layers.at(0).chosen;
+  };
+  const auto tuned = Session::create(device, graph_, weights_, options);
+  ASSERT_TRUE(tuned.ok()) << tuned.error().message;
+  EXPECT_EQ(tuned->kernels()[0], chosen);
+  EXPECT_EQ(Session::create(device, graph_, weights_).value().kernels()[0], chosen);
+  const auto again = Session::create(device, graph_, weights_, options);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(reports, 1) << "nothing was left to measure";
+}
+
+TEST(TuningStore, WritesOverWhatTheFileHoldsByThen) {
+  const Scratch scratch;
+  const fs::path file = scratch.path / "tuning.json";
+  const auto chosen = [](const std::string& problem, const std::string& kernel) {
+    Tuning tuning;
+    tuning.choose(problem, {kernel, 0.5});
+    return tuning;
+  };
+  TuningStore one(file), other(file);
+  ASSERT_TRUE(one.add(chosen("a", "k1")).ok());
+  ASSERT_TRUE(other.add(chosen("b", "k2")).ok());
+  ASSERT_TRUE(one.add(chosen("c", "k3")).ok());
+  for (const Tuning& known : {one.read(), other.read(), TuningStore(file).read()}) {
+    EXPECT_EQ(known.choice("a"), "k1");
+    EXPECT_EQ(known.choice("b"), "k2");
+    EXPECT_EQ(known.choice("c"), "k3");
+  }
+}
+
+TEST(TuningStore, CountsForTheProcessWhereTheFileCannotBeWritten) {
+  TuningStore store("/proc/no-such-folder/tuning.json");
+  Tuning tuning;
+  tuning.refuse("a", "k1");
+  EXPECT_FALSE(store.add(tuning).ok());
+  EXPECT_TRUE(store.read().refused("a", "k1"));
+}
+
 // What a session takes for the first layer where the tuning file says so.
 TEST_F(Tuner, PlansFollowTheFileAndShunWhatItRefuses) {
   CALDERA_REQUIRE_DEVICE(validated);
@@ -114,7 +162,7 @@ TEST_F(Tuner, PlansFollowTheFileAndShunWhatItRefuses) {
   EXPECT_EQ(first_kernel({}), "conv2d_direct");
   EXPECT_EQ(first_kernel({.tuned = false}), untuned);
 
-  tuning.forget(problem);
+  tuning = {};
   tuning.refuse(problem, untuned);
   ASSERT_TRUE(tuning.write(file).ok());
   EXPECT_NE(first_kernel({}), untuned);
