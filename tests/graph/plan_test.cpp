@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/graph/random_operands.h"
+#include "tests/support/require.h"
 
 namespace caldera {
 namespace {
@@ -153,7 +154,7 @@ TEST(Plan, GivesADepthwiseConvolutionItsOwnKernel) {
 
 TEST(Plan, UsesMatrixUnitsForHalvesAlone) {
   if (shader_spirv(ShaderId::conv2d_coopmat).empty()) {
-    GTEST_SKIP() << "built by a compiler without cooperative matrices";
+    CALDERA_SKIP_UNLESS_REQUIRED("built by a compiler without cooperative matrices")
   }
   const Graph graph = conv_net({32, 256, 28, 28}, 256);
   EXPECT_EQ(kernel_on(gpu(true), graph, Precision::kFp32), "conv2d_gemm_128x128");

@@ -1,13 +1,36 @@
 #include "tests/support/require.h"
 
 #include <cstdlib>
-#include <string_view>
 
 namespace caldera::test {
 
+namespace {
+
+std::string_view variable(const char* name) {
+  const char* given = std::getenv(name);
+  return given ? given : "";
+}
+
+}  // namespace
+
 bool all_required() {
-  const char* given = std::getenv("CALDERA_REQUIRE_DRIVERS");
-  return given && std::string_view(given) == "1";
+  return variable("CALDERA_REQUIRE_DRIVERS") == "1";
+}
+
+std::string_view driver() {
+  return variable("CALDERA_TEST_DRIVER");
+}
+
+bool driver_has_halves() {
+  return driver() == "lavapipe" || driver() == "lavapipe-next";
+}
+
+bool driver_has_subgroups_of_eight() {
+  return driver() == "lavapipe" || driver() == "lavapipe-next";
+}
+
+bool driver_has_matrices() {
+  return driver() == "lavapipe-next";
 }
 
 }  // namespace caldera::test

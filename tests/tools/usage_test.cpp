@@ -115,7 +115,7 @@ TEST(Usage, WithoutADriverSaysWhatToInstallAndFails) {
 }
 
 TEST(Usage, TellsThatItsOutputCannotBeWritten) {
-  if (!std::ofstream("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  if (!std::ofstream("/dev/full")) CALDERA_SKIP_UNLESS_REQUIRED("no /dev/full")
   const Outcome outcome = run_program({"models"}, {});
   ASSERT_EQ(outcome.code, 0);
   // The same through a shell that sends it to a full disk.
