@@ -5,11 +5,9 @@
 
 #include <array>
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -184,16 +182,8 @@ Status multiply(DeviceImpl& device, const CooperativeMatrixShape& shape, const P
 }
 
 // The newest Mesa's driver has all of it: there a lack is ours, and a failure.
-bool driver_has_matrices() {
-  const char* driver = std::getenv("CALDERA_TEST_DRIVER");
-  return driver && std::string_view(driver) == "lavapipe-next";
-}
-
-#define REQUIRE_MATRICES(there, lack)          \
-  if (!(there)) {                              \
-    if (driver_has_matrices()) FAIL() << lack; \
-    GTEST_SKIP() << lack;                      \
-  }
+#define REQUIRE_MATRICES(there, lack) \
+  if (!(there)) CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_matrices(), lack)
 
 TEST(CooperativeMatrix, ShapesAreToldWhereTheDeviceHasThem) {
   CALDERA_REQUIRE_DEVICE(shared);
