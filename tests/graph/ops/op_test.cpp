@@ -3,10 +3,8 @@
 // the same bits.
 #include <algorithm>
 #include <cctype>
-#include <cstdio>
 #include <cstring>
 #include <limits>
-#include <map>
 #include <span>
 #include <string>
 #include <tuple>
@@ -19,6 +17,7 @@
 
 #include "graph/half.h"
 #include "graph/test_hooks.h"
+#include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
 #include "tests/graph/random_operands.h"
 #include "tests/support/device.h"
@@ -69,27 +68,6 @@ bool takes(const Session& session, const std::string& variant) {
   return kernels.empty() || kernels[0].empty() || kernels[0] == variant;
 }
 
-// How many sessions each variant was tried on. Prints at the end what no case reached: variants
-// that this device has no use for, or whose cases were filtered out.
-class Coverage : public testing::Environment {
- public:
-  static std::map<std::string, int>& taken() {
-    static std::map<std::string, int> counts;
-    return counts;
-  }
-
- private:
-  void TearDown() override {
-    if (taken().empty()) return;  // No device.
-    for (const std::string& name : kernel_names()) {
-      if (!taken().contains(name)) std::printf("On no case: %s\n", name.c_str());
-    }
-  }
-};
-
-[[maybe_unused]] const testing::Environment* const kCoverage =
-    testing::AddGlobalTestEnvironment(new Coverage);
-
 // Tiles for GPUs, which a CPU driver compiles for seconds and runs slowest. There the smallest of
 // them stands for all on every case, and the others run where a case asks for it: conv2d_gemm's in
 // one precision, since halves change its loads and stores alone.
@@ -120,7 +98,8 @@ void with_every_kernel(const Device& device, const OpCase& test, const Graph& gr
     ASSERT_EQ(session->precision(), precision);
     if (!takes(*session, variant)) continue;
     check(*session);
-    ++Coverage::taken()[variant];
+    const std::vector<std::string> kernels = session->kernels();
+    if (!kernels.empty() && !kernels[0].empty()) count_as_reached(variant, precision);
     ++taken;
   }
   EXPECT_GT(taken, 0) << "no variant runs where it is asked for";

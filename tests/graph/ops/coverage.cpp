@@ -1,0 +1,79 @@
+#include "tests/graph/ops/coverage.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/require.h"
+
+namespace caldera::test {
+
+namespace {
+
+using Reached = std::set<std::pair<std::string, Precision>>;
+
+Reached& reached() {
+  static Reached variants;
+  return variants;
+}
+
+bool driver_is_known() {
+  return driver() == "swiftshader" || driver_has_halves();
+}
+
+// Whether a driver that is known runs the variant on some case.
+bool runs_here(std::string_view variant, Precision precision) {
+  const auto is = [&](std::string_view part) { return variant.find(part) != variant.npos; };
+  const bool halves = precision == Precision::kFp16;
+  if (halves && !driver_has_halves()) return false;
+  if (is("_coopmat_")) return halves && driver_has_matrices();     // Products of halves alone.
+  if (is("_gemm_") && halves) return variant.ends_with("_32x32");  // left_out() of op_test.cpp.
+  if (is("_subgroup_") || is("_winograd") || variant == "linear_panel") {
+    return driver_has_subgroups_of_eight();
+  }
+  return true;
+}
+
+// Neither --gtest_filter nor a shard.
+bool every_test_ran() {
+  const testing::UnitTest& tests = *testing::UnitTest::GetInstance();
+  return tests.test_to_run_count() + tests.disabled_test_count() >= tests.total_test_count();
+}
+
+class Coverage : public testing::Environment {
+  void TearDown() override {
+    if (reached().empty()) return;  // No device.
+    tell(Precision::kFp32);
+    tell(Precision::kFp16);
+  }
+
+  void tell(Precision precision) {
+    const std::string in(precision_name(precision));
+    // Of a device without halves there is no need to list every variant again.
+    const bool any = std::ranges::any_of(
+        reached(), [&](const auto& variant) { return variant.second == precision; });
+    for (const std::string& name : kernel_names()) {
+      if (reached().contains({name, precision})) continue;
+      if (any) std::printf("On no case: %s in %s\n", name.c_str(), in.c_str());
+      if (driver_is_known() && every_test_ran() && runs_here(name, precision)) {
+        ADD_FAILURE() << name << " in " << in << " ran on no case, though " << driver()
+                      << " can run it: nothing tests it here any more";
+      }
+    }
+  }
+};
+
+[[maybe_unused]] const testing::Environment* const kCoverage =
+    testing::AddGlobalTestEnvironment(new Coverage);
+
+}  // namespace
+
+void count_as_reached(const std::string& variant, Precision precision) {
+  reached().insert({variant, precision});
+}
+
+}  // namespace caldera::test
