@@ -104,9 +104,7 @@ void add_bench(CLI::App& app, Action& action) {
       "to do at best.");
   add_model(*command, args->model, "resnet50");
   add_size_options(*command, args->size);
-  command->add_option("--repeat", args->repeat, "Timed runs, after two that are not (20)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1000000));
+  add_repeat_option(*command, args->repeat, "Timed runs, after two that are not (20)");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(

@@ -169,9 +169,7 @@ void add_profile(CLI::App& app, Action& action) {
       "the device can do: as tables, as a page with a roofline plot, as a trace.");
   add_model(*command, args->model);
   add_size_options(*command, args->size);
-  command->add_option("--repeat", args->repeat, "Runs to take the medians of (10)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 100000));
+  add_repeat_option(*command, args->repeat, "Runs to take the medians of (10)", /*most=*/100'000);
   command->add_option("--report", args->report, "Draw it all, as one page for a browser")
       ->type_name("FILE.html");
   command->add_option("--trace", args->trace, "Every dispatch, for Perfetto or chrome://tracing")

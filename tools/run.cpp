@@ -119,9 +119,7 @@ void add_run(CLI::App& app, Action& action) {
       command->add_option("--input", args->input, "NumPy file of the input")->type_name("X.npy");
   command->add_option("--output", args->output, "NumPy file for the logits")->type_name("Y.npy");
   for (CLI::Option* size : add_size_options(*command, args->size)) size->excludes(input);
-  command->add_option("--repeat", args->repeat, "Timed runs (10 of a random input, else 1)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1000000));
+  add_repeat_option(*command, args->repeat, "Timed runs (10 of a random input, else 1)");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(

@@ -10,14 +10,19 @@
 
 namespace caldera::tool {
 
-std::vector<CLI::Option*> add_size_options(CLI::App& command, SizeArgs& args) {
+std::vector<CLI::Option*> add_size_options(CLI::App& command, SizeArgs& args,
+                                           const std::string& batch_help) {
   return {
-      command.add_option("--batch", args.batch, "Images of the random input (1)")
+      command.add_option("--batch", args.batch, batch_help)
           ->type_name("N")
           ->check(CLI::Range(int64_t{1}, int64_t{65536})),
-      command.add_option("--input-size", args.input_size, "Height and width of the random input")
+      command.add_option("--input-size", args.input_size, "Their height and width (the model's)")
           ->type_name("N")
           ->check(CLI::Range(1, 8192))};
+}
+
+void add_repeat_option(CLI::App& command, int& repeat, const std::string& help, int most) {
+  command.add_option("--repeat", repeat, help)->type_name("N")->check(CLI::Range(1, most));
 }
 
 Tensor make_input(const Model& model, const SizeArgs& size, uint64_t seed) {

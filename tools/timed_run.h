@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "caldera/device_peak.h"
@@ -20,8 +22,13 @@ struct SizeArgs {
   int32_t input_size = 0;  // 0: the model's.
 };
 
-// --batch and --input-size, of the random input. Both options, so that others may exclude them.
-std::vector<CLI::Option*> add_size_options(CLI::App& command, SizeArgs& args);
+// --batch and --input-size. Both options, so that others may exclude them.
+std::vector<CLI::Option*> add_size_options(
+    CLI::App& command, SizeArgs& args,
+    const std::string& batch_help = "Images of the random input (1)");
+// --repeat: how many runs, `most` at most. `help` says what for, and the default.
+void add_repeat_option(CLI::App& command, int& repeat, const std::string& help,
+                       int most = 1'000'000);
 
 // A seeded random input of that size.
 Tensor make_input(const Model& model, const SizeArgs& size, uint64_t seed);

@@ -10,6 +10,7 @@
 #include "tools/command.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+#include "tools/timed_run.h"
 #include "tools/tuning_notes.h"
 
 namespace caldera::tool {
@@ -19,8 +20,7 @@ namespace {
 struct Args {
   ModelArgs model;
   DeviceArgs device;
-  int64_t batch = 1;
-  int32_t input_size = 0;
+  SizeArgs size{.batch = 1};
   bool json = false;
 };
 
@@ -76,8 +76,8 @@ Result<int> run_tune(const Args& args) {
     return usage_error("neither XDG_CACHE_HOME nor HOME says where to keep what is measured");
   }
   Size2d size = model.input_size();
-  if (args.input_size > 0) size = {args.input_size, args.input_size};
-  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(args.batch, size));
+  if (args.size.input_size > 0) size = {args.size.input_size, args.size.input_size};
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(args.size.batch, size));
   TuneOptions options;
   options.session = args.device.session();
   std::optional<Progress> progress;
@@ -92,7 +92,7 @@ Result<int> run_tune(const Args& args) {
     Json layers = Json::array();
     for (const LayerTuning& layer : report.layers) layers.push_back(to_json(layer));
     print_json({{"model", model.architecture().full_name()},
-                {"batch", args.batch},
+                {"batch", args.size.batch},
                 {"device", device.info().name},
                 {"driver", device.info().driver_info},
                 {"untuned_seconds", report.untuned_seconds},
@@ -123,12 +123,7 @@ void add_tune(CLI::App& app, Action& action) {
       "Measure every kernel on a model's own layers, check each against the CPU, and keep the\n"
       "fastest for later runs of any command on this device and driver.");
   add_model(*command, args->model);
-  command->add_option("--batch", args->batch, "Images a run (1): each batch is tuned by itself")
-      ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
-  command->add_option("--input-size", args->input_size, "Height and width of the images")
-      ->type_name("N")
-      ->check(CLI::Range(1, 8192));
+  add_size_options(*command, args->size, "Images a run (1): each batch is tuned by itself");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
