@@ -99,7 +99,7 @@ Module parse(std::span<const uint32_t> words) {
   return module;
 }
 
-// Bytes of a push-constant block: Caldera's hold 32-bit scalars (maybe in one inner struct).
+// Bytes of a push-constant block: Caldera's hold 32-bit scalars (maybe in inner structs).
 uint32_t block_bytes(const Module& module, uint32_t id) {
   const Type& type = module.types.at(id);
   if (type.op != kOpTypeStruct) return type.op == kOpTypeVector ? 4 * type.operands[1] : 4;

@@ -156,43 +156,34 @@ void emit_winograd(Emitter& emitter, const Node& node) {
   const ImageShape out = emitter.shape(node.output);
   const uint64_t tiles = emitter.images() * kWinograd.image_tiles(out);
   const shader::WinogradParams p{
+      .conv = conv2d_params(emitter, node),
       .tiles = static_cast<uint32_t>(tiles),
       .tiles_h = static_cast<uint32_t>(ceil_div(out.h, kWinograd.outputs)),
       .tiles_w = static_cast<uint32_t>(ceil_div(out.w, kWinograd.outputs)),
-      .in_h = static_cast<uint32_t>(in.h),
-      .in_w = static_cast<uint32_t>(in.w),
-      .in_c4 = in.c4(),
-      .out_h = static_cast<uint32_t>(out.h),
-      .out_w = static_cast<uint32_t>(out.w),
-      .out_c4 = out.c4(),
-      .out_c = static_cast<uint32_t>(out.c),
-      .pad_h = static_cast<uint32_t>(problem.attrs.padding.h),
-      .pad_w = static_cast<uint32_t>(problem.attrs.padding.w),
-      .elements = kWinograd.elements(),
-      .epilogue = epilogue_bits(problem.attrs.epilogue, problem.attrs.bias)};
+      .elements = kWinograd.elements()};
   const NodeId id = id_of(emitter.graph(), node);
   const uint32_t lanes = emitter.capabilities().subgroup_size;
-  const Binding transformed = emitter.workspace(element_bytes_of(kWinograd, tiles, p.in_c4));
-  const Binding products = emitter.workspace(element_bytes_of(kWinograd, tiles, p.out_c4));
+  const Binding transformed = emitter.workspace(element_bytes_of(kWinograd, tiles, in.c4()));
+  const Binding products = emitter.workspace(element_bytes_of(kWinograd, tiles, out.c4()));
 
   emitter
       .dispatch(id, ShaderId::winograd_input, p, {emitter.activation(node.inputs[0]), transformed},
-                tiles * p.in_c4, lanes)
+                tiles * in.c4(), lanes)
       .constants.push_back(kWinograd.outputs);
 
   Dispatch& product = emitter.dispatch(
       id, ShaderId::winograd_product, p,
       {transformed, emitter.weight(node.inputs[1], kWinograd.layout()), products},
-      kWinograd.elements() * tile_count(kTile, tiles, uint64_t{p.out_c4} * 4, lanes) * lanes,
+      kWinograd.elements() * tile_count(kTile, tiles, uint64_t{out.c4()} * 4, lanes) * lanes,
       lanes);
-  set_tile(product, kTile, p.in_c4, /*masked=*/false, lanes);
+  set_tile(product, kTile, in.c4(), /*masked=*/false, lanes);
   product.multiply_adds = static_cast<int64_t>(kWinograd.elements() * tiles) *
                           static_cast<int64_t>(in.c) * static_cast<int64_t>(out.c);
 
   std::vector<Binding> bindings{products, emitter.activation(node.output)};
   append_epilogue(emitter, node, 2, problem.attrs.bias, problem.attrs.epilogue, bindings);
   Dispatch& output = emitter.dispatch(id, ShaderId::winograd_output, p, std::move(bindings),
-                                      tiles * p.out_c4, lanes);
+                                      tiles * out.c4(), lanes);
   output.constants.insert(output.constants.end(),
                           {kWinograd.outputs, any_activation(problem.attrs.epilogue)});
 }

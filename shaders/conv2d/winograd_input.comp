@@ -14,21 +14,21 @@ const uint kInputs = kOutputs + 2;
 
 void main() {
   uint index = invocation_index();
-  uint tile = index / p.in_c4;
-  uint block = index - tile * p.in_c4;
+  uint tile = index / p.conv.in_c4;
+  uint block = index - tile * p.conv.in_c4;
   if (tile >= p.tiles) return;
   uint row = tile / p.tiles_w;
   uint image = row / p.tiles_h;
-  int left = int((tile - row * p.tiles_w) * kOutputs) - int(p.pad_w);
-  int top = int((row - image * p.tiles_h) * kOutputs) - int(p.pad_h);
+  int left = int((tile - row * p.tiles_w) * kOutputs) - int(p.conv.pad_w);
+  int top = int((row - image * p.tiles_h) * kOutputs) - int(p.conv.pad_h);
 
   vec4 d[kInputs * kInputs];
   [[unroll]] for (uint r = 0; r < kInputs; ++r) {
     [[unroll]] for (uint c = 0; c < kInputs; ++c) {
       uint h = uint(top + int(r));
       uint w = uint(left + int(c));
-      bool inside = h < p.in_h && w < p.in_w;
-      uint from = inside ? ((image * p.in_h + h) * p.in_w + w) * p.in_c4 + block : 0;
+      bool inside = h < p.conv.in_h && w < p.conv.in_w;
+      uint from = inside ? ((image * p.conv.in_h + h) * p.conv.in_w + w) * p.conv.in_c4 + block : 0;
       vec4 loaded = imageLoad(x, int(from));
       d[r * kInputs + c] = inside ? loaded : vec4(0);
     }
@@ -41,7 +41,7 @@ void main() {
       WINOGRAD_INPUT_2(d[c], d[kInputs + c], d[2 * kInputs + c], d[3 * kInputs + c])
     }
   }
-  uint plane = p.tiles * p.in_c4;
+  uint plane = p.tiles * p.conv.in_c4;
   [[unroll]] for (uint r = 0; r < kInputs; ++r) {
     uint at = r * kInputs;
     if (kOutputs == 4) {
@@ -49,6 +49,8 @@ void main() {
     } else {
       WINOGRAD_INPUT_2(d[at], d[at + 1], d[at + 2], d[at + 3])
     }
-    [[unroll]] for (uint c = 0; c < kInputs; ++c) imageStore(v, int((at + c) * plane + index), d[at + c]);
+    [[unroll]] for (uint c = 0; c < kInputs; ++c) {
+      imageStore(v, int((at + c) * plane + index), d[at + c]);
+    }
   }
 }

@@ -18,15 +18,15 @@ const uint kInputs = kOutputs + 2;
 
 void main() {
   uint index = invocation_index();
-  uint tile = index / p.out_c4;
-  uint block = index - tile * p.out_c4;
+  uint tile = index / p.conv.out_c4;
+  uint block = index - tile * p.conv.out_c4;
   if (tile >= p.tiles) return;
   uint row = tile / p.tiles_w;
   uint image = row / p.tiles_h;
   uint left = (tile - row * p.tiles_w) * kOutputs;
   uint top = (row - image * p.tiles_h) * kOutputs;
 
-  uint plane = p.tiles * p.out_c4;
+  uint plane = p.tiles * p.conv.out_c4;
   vec4 m[kInputs * kInputs];
   [[unroll]] for (uint i = 0; i < kInputs * kInputs; ++i) {
     m[i] = imageLoad(products, int(i * plane + index));
@@ -47,10 +47,10 @@ void main() {
       WINOGRAD_OUTPUT_2(m[at], m[at + 1], m[at + 2], m[at + 3])
     }
     [[unroll]] for (uint c = 0; c < kOutputs; ++c) {
-      if (top + r < p.out_h && left + c < p.out_w) {
-        uint pixel = (image * p.out_h + top + r) * p.out_w + left + c;
-        uint to = pixel * p.out_c4 + block;
-        vec4 v = apply_epilogue(m[at + c], p.epilogue, block, p.out_c, to);
+      if (top + r < p.conv.out_h && left + c < p.conv.out_w) {
+        uint pixel = (image * p.conv.out_h + top + r) * p.conv.out_w + left + c;
+        uint to = pixel * p.conv.out_c4 + block;
+        vec4 v = apply_epilogue(m[at + c], p.conv.epilogue, block, p.conv.out_c, to);
         imageStore(y, int(to), rounded(v));
       }
     }

@@ -16,7 +16,7 @@ layout(binding = 2, rgba32f) writeonly uniform imageBuffer y;      // [n^2][tile
 void main() {
   uint lanes = gl_WorkGroupSize.x;
   uint lane = gl_SubgroupInvocationID;
-  uint channel_tiles = (p.out_c4 * 4 + kChannels - 1) / kChannels;
+  uint channel_tiles = (p.conv.out_c4 * 4 + kChannels - 1) / kChannels;
   uint group = workgroup_index();
   uint first_channel = group % channel_tiles * kChannels;
   group /= channel_tiles;
@@ -29,25 +29,25 @@ void main() {
   bool inside[kPixels];
   [[unroll]] for (uint b = 0; b < kPixels; ++b) {
     uint tile = min(first_tile + b * lanes + lane, p.tiles - 1);
-    from[b] = int((element * p.tiles + tile) * p.in_c4);
+    from[b] = int((element * p.tiles + tile) * p.conv.in_c4);
     inside[b] = true;
   }
-  uint all_panels = (p.out_c4 * 4 + 7) / 8;
+  uint all_panels = (p.conv.out_c4 * 4 + 7) / 8;
   int panels[kPanels];
   [[unroll]] for (uint a = 0; a < kPanels; ++a) {
     uint panel = element * all_panels + min(first_channel / 8 + a, all_panels - 1);
-    panels[a] = int(panel * p.in_c4 * 8 + lane % 8);
+    panels[a] = int(panel * p.conv.in_c4 * 8 + lane % 8);
   }
 
   clear_sums();
-  multiply_add(from, inside, panels, p.in_c4);
+  multiply_add(from, inside, panels, p.conv.in_c4);
 
   [[unroll]] for (uint b = 0; b < kPixels; ++b) {
     uint tile = first_tile + b * lanes + lane;
     if (tile < p.tiles) {
-      uint to = (element * p.tiles + tile) * p.out_c4 + first_channel / 4;
+      uint to = (element * p.tiles + tile) * p.conv.out_c4 + first_channel / 4;
       [[unroll]] for (uint c = 0; c < kChannels / 4; ++c) {
-        if (first_channel / 4 + c < p.out_c4) imageStore(y, int(to + c), sums_of(c, b));
+        if (first_channel / 4 + c < p.conv.out_c4) imageStore(y, int(to + c), sums_of(c, b));
       }
     }
   }

@@ -5,6 +5,7 @@
 
 #include "runtime/shader.h"
 #include "shaders/conv2d/conv2d_params.h"
+#include "shaders/conv2d/winograd_params.h"
 
 namespace caldera {
 namespace {
@@ -32,6 +33,14 @@ TEST(Reflection, KnowsTexelBuffers) {
   EXPECT_TRUE(subgroup.bindings[2].writes);
   EXPECT_FALSE(subgroup.bindings[2].reads);
   EXPECT_EQ(subgroup.specialization_constants, 6u);
+}
+
+TEST(Reflection, CountsPushConstantsOfInnerStructs) {
+  for (const ShaderId id :
+       {ShaderId::winograd_input, ShaderId::winograd_product, ShaderId::winograd_output}) {
+    EXPECT_EQ(reflect(shader_spirv(id)).value().push_constant_bytes,
+              sizeof(shader::WinogradParams));
+  }
 }
 
 TEST(Reflection, RefusesWhatIsNotSpirv) {
