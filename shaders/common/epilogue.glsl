@@ -53,7 +53,9 @@ layout(binding = EPILOGUE_BINDINGS + 1, TEXEL_FORMAT) readonly uniform imageBuff
 #define EPILOGUE_RESIDUAL(index) imageLoad(residuals, int(index))
 #else
 layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { vec4 bias[]; };
-layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer { vector_t residual[]; };
+layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer {
+  vector_t residual[];
+};
 #define EPILOGUE_BIAS(block) bias[block]
 #define EPILOGUE_RESIDUAL(index) vec4(residual[index])
 #endif

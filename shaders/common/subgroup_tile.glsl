@@ -1,5 +1,5 @@
-// A matrix product in registers: one subgroup a workgroup, no shared memory. Lanes hold pixels (rows
-// of the product), weights are broadcast by shuffle.
+// A matrix product in registers: one subgroup a workgroup, no shared memory. Lanes hold pixels
+// (rows of the product), weights are broadcast by shuffle.
 //
 //                  P x S pixels (lane l holds pixels l, l + S, ..., l + (P - 1) S)
 //                +-----------------------------------------------------------------+

@@ -3,8 +3,8 @@
 // kTilePixels x kTileChannels outputs and shares its operands through shared memory.
 //
 //                        channels: kTileChannels
-//                  k   +-------------------------+      k runs over (tap, input channel), in vectors
-//                      |  weights[k][channel]    |      of four, kStep4 vectors a step
+//                  k   +-------------------------+     k runs over (tap, input channel), in vectors
+//                      |  weights[k][channel]    |     of four, kStep4 vectors a step
 //            k         +-------------------------+
 //        +----------+  +-------------------------+
 //        |          |  | each invocation:        |
@@ -16,8 +16,9 @@
 // Double-buffered: a step's operands are loaded into registers while the step before is multiplied,
 // then written to the other half of shared memory, so that a step takes one barrier. Each
 // invocation keeps the place in the input of its part of k, and moves it by additions alone; loads
-// past an edge go to an element that is there, so that no branch keeps them apart. The inner loop multiplies a scalar of the pixels' operand by vectors of the weights'; neighbouring
-// invocations read neighbouring vectors of either, so that no two meet in a bank.
+// past an edge go to an element that is there, so that no branch keeps them apart. The inner loop
+// multiplies a scalar of the pixels' operand by vectors of the weights'; neighbouring invocations
+// read neighbouring vectors of either, so that no two meet in a bank.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"

@@ -16,7 +16,7 @@
 #include "conv2d.glsl"
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };        // [pixel][in_c4]
-layout(std430, binding = 1) readonly buffer Weight { vector_t weight[]; };  // [out_c4 * 4][tap][in4]
+layout(std430, binding = 1) readonly buffer Weight { vector_t weight[]; };  // [out4 * 4][tap][in4]
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_BINDINGS 3

@@ -1,6 +1,6 @@
-// What the shaders of Winograd's convolutions share: F(m x m, 3 x 3), for m = 2 and m = 4 (Lavin and
-// Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308). An output tile of
-// m x m is made of an input tile of n x n, n = m + 2, by
+// What the shaders of Winograd's convolutions share: F(m x m, 3 x 3), for m = 2 and m = 4 (Lavin
+// and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308). An output tile
+// of m x m is made of an input tile of n x n, n = m + 2, by
 //
 //   Y = A^T [ U . (B^T d B) ] A
 //
