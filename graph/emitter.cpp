@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "graph/align.h"
+
 namespace caldera {
 
 uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precision) {
@@ -77,11 +79,11 @@ uint32_t Emitter::workgroup_size() const {
 Dispatch& Emitter::dispatch(NodeId node, ShaderId shader, const PushConstants& push,
                             std::vector<Binding> bindings, uint64_t invocations,
                             uint32_t workgroup_size) {
-  const uint64_t workgroups = (invocations + workgroup_size - 1) / workgroup_size;
+  const uint64_t workgroups = ceil_div(invocations, workgroup_size);
   const uint64_t widest = capabilities_.max_workgroup_count[0];
   // Longer rows than a device allows are folded into y (shaders/common/grid.glsl).
-  const uint64_t rows = (workgroups + widest - 1) / widest;
-  const uint64_t columns = (workgroups + rows - 1) / rows;
+  const uint64_t rows = ceil_div(workgroups, widest);
+  const uint64_t columns = ceil_div(workgroups, rows);
   Dispatch& made = dispatches_.emplace_back();
   made.node = node;
   made.shader = precision_ == Precision::kFp16 ? with_f16_storage(shader) : shader;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/align.h"
+
 namespace caldera {
 
 namespace {
@@ -18,7 +20,7 @@ std::array<uint32_t, 3> fold(std::array<uint32_t, 3> workgroups, uint64_t wanted
   const uint64_t parts = std::min({wanted, total, uint64_t{max_rows} / 2});
   if (parts > rows) {
     columns = static_cast<uint32_t>(total / parts);
-    rows = static_cast<uint32_t>((total + columns - 1) / columns);
+    rows = static_cast<uint32_t>(ceil_div(total, columns));
   }
   return workgroups;
 }

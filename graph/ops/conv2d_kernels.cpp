@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "graph/align.h"
 #include "graph/ops/conv2d_coopmat_kernels.h"
 #include "graph/ops/conv2d_gemm_kernels.h"
 #include "graph/ops/conv2d_problem.h"
@@ -21,7 +22,7 @@ bool tile_supported(const KernelContext& context) {
 
 void emit_tile(Emitter& emitter, const Node& node) {
   const shader::Conv2dParams p = conv2d_params(emitter, node);
-  const uint64_t pixel_tiles = (p.pixels + kTilePixels - 1) / kTilePixels;
+  const uint64_t pixel_tiles = ceil_div(p.pixels, kTilePixels);
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::conv2d_tile, p,
                    conv2d_bindings(emitter, node, WeightLayout::kOhwi), pixel_tiles * p.out_c4);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "graph/align.h"
 #include "graph/ops/conv2d_problem.h"
 #include "graph/ops/conv2d_rates.h"
 #include "shaders/conv2d/winograd_params.h"
@@ -24,10 +25,6 @@ struct Tile {
 // Vectors of input channels a step: as many as divide them.
 uint32_t step4(uint32_t in4) {
   return in4 % 4 == 0 ? 4 : in4 % 2 == 0 ? 2 : 1;
-}
-
-uint64_t ceil_div(uint64_t a, uint64_t b) {
-  return (a + b - 1) / b;
 }
 
 // Products of one tile's channels with one tile's pixels that make `channels` of `pixels`.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/kernel.h"
 #include "graph/ops/conv2d_coopmat_kernels.h"
@@ -37,7 +38,7 @@ void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t 
   const uint64_t block_bytes = 4 * in.image_bytes();  // Four rows of the matrix.
   const uint64_t most = most_bytes / block_bytes;
   const uint64_t unit = blocks_a_unit(emitter.capabilities(), block_bytes, multiple);
-  const uint64_t all_blocks = (out.c4() + multiple - 1) / multiple * multiple;
+  const uint64_t all_blocks = round_up(out.c4(), multiple);
   // Where not even a unit fits, the plan refuses the binding, and names the layer.
   const uint64_t most_blocks = most >= all_blocks ? all_blocks : std::max(unit, most / unit * unit);
   const auto step = static_cast<uint32_t>(std::min<uint64_t>(most_blocks, all_blocks));
@@ -59,10 +60,6 @@ void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t 
   }
 }
 
-uint32_t parts_of(uint32_t whole, uint32_t part) {
-  return (whole + part - 1) / part;
-}
-
 // linear_tile
 constexpr uint32_t kTileImages = 4;
 
@@ -70,8 +67,7 @@ void emit_tile(Emitter& emitter, const Node& node) {
   for_rows(emitter, node, WeightLayout::kOhwi, 1, emitter.capabilities().max_storage_buffer_range,
            [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
              emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_tile, p,
-                              std::move(bindings),
-                              uint64_t{parts_of(p.images, kTileImages)} * p.blocks);
+                              std::move(bindings), ceil_div(p.images, kTileImages) * p.blocks);
            });
 }
 
@@ -106,7 +102,7 @@ void emit_panel(Emitter& emitter, const Node& node) {
            [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
              const uint32_t images = panel_images(p.images);
              const uint64_t subgroups =
-                 uint64_t{parts_of(p.images, images)} * parts_of(parts_of(p.blocks, 2), lanes / 8);
+                 ceil_div(p.images, images) * ceil_div(ceil_div(p.blocks, 2), lanes / 8);
              Dispatch& dispatch =
                  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::linear_panel, p,
                                   std::move(bindings), subgroups * lanes, lanes);
@@ -120,7 +116,7 @@ double panel_cost(const KernelContext& context) {
   const ImageShape out = context.shape(context.node.output);
   const uint32_t images = panel_images(static_cast<uint32_t>(out.n));
   const double loads =
-      static_cast<double>(parts_of(static_cast<uint32_t>(out.n), images)) * out.c4() * in.c4();
+      static_cast<double>(ceil_div(static_cast<uint64_t>(out.n), images)) * out.c4() * in.c4();
   return guessed_seconds_of_invocations(context.capabilities, loads, 16.0 * images, kPanelRate);
 }
 

@@ -1,13 +1,11 @@
 // Reading a convolution or a linear layer as a product of matrices.
 #include "graph/ops/matrix_product.h"
 
+#include "graph/align.h"
+
 namespace caldera {
 
 namespace {
-
-constexpr uint64_t parts(uint64_t whole, uint64_t part) {
-  return (whole + part - 1) / part;
-}
 
 shader::Conv2dParams linear_params(const Graph& graph, const Node& node, uint32_t images) {
   const auto& attrs = std::get<LinearAttrs>(node.attrs);
@@ -69,12 +67,13 @@ std::vector<Binding> product_bindings(Emitter& emitter, const Node& node) {
 
 uint64_t product_tiles(const shader::Conv2dParams& p, uint32_t pixels, uint32_t channels) {
   const uint64_t groups = p.out_c / p.group_out;
-  return parts(p.pixels, pixels) * groups * parts(uint64_t{vectors(p.group_out)} * 4, channels);
+  return ceil_div(p.pixels, pixels) * groups *
+         ceil_div(uint64_t{vectors(p.group_out)} * 4, channels);
 }
 
 double tile_work(const shader::Conv2dParams& p, uint32_t pixels, uint32_t channels, uint32_t step) {
   const uint64_t k = uint64_t{p.kernel_h} * p.kernel_w * vectors(p.group_in) * 4;
-  return static_cast<double>(parts(k, step) * step) * pixels * channels;
+  return static_cast<double>(round_up(k, step)) * pixels * channels;
 }
 
 }  // namespace caldera
