@@ -1,7 +1,8 @@
-// What kernels are guessed to take, for KernelVariant::cost: the one place of the numbers behind an
-// order of variants that nobody measured on the device at hand. Guesses are compared with each
-// other alone. Those of software drivers were measured (lavapipe, two cores); those of GPUs come
-// from the designs: which part of a processor's peak a tile's loads leave to its multiply-adds.
+// What kernels are guessed to take, for KernelVariant::cost: the numbers behind an order of
+// variants that nobody measured on the device at hand. All are here but the rates of conv2d_gemm's
+// and conv2d_coopmat's tiles, which stand beside the tiles. Guesses are compared with each other
+// alone. Those of software drivers were measured (lavapipe, two cores); those of GPUs come from the
+// designs: which part of a processor's peak a tile's loads leave to its multiply-adds.
 #pragma once
 
 #include <cmath>
@@ -37,7 +38,8 @@ inline double guessed_seconds(const Capabilities& capabilities, double workgroup
 constexpr KernelRate kDirectRate{0.01, 0.6e9};
 constexpr KernelRate kDepthwiseRate{0.05, 3e9};
 constexpr KernelRate kTileRate{0.08, 4.5e9};
-constexpr KernelRate kSubgroupRate{0.20, 25e9};
+// On GPUs alone: software drivers have their own figures, below.
+constexpr KernelRate kSubgroupRate{0.20, 0};
 // Three dispatches and no shared memory: on GPUs it is tuning's to find out where that pays.
 constexpr KernelRate kWinogradRate{0.05, 0};
 constexpr KernelRate kPanelRate{0.15, 10e9};
@@ -50,5 +52,30 @@ inline double guessed_seconds_of_invocations(const Capabilities& capabilities, d
   return guessed_seconds(capabilities, std::ceil(invocations / kWorkgroup),
                          multiply_adds * kWorkgroup, rate);
 }
+
+// What conv2d_subgroup and Winograd take on software drivers, piece by piece.
+namespace software {
+
+// Nanoseconds of one processor, as measured on lavapipe 25.0.7 with AVX2 (docs/kernels.md); other
+// software drivers scale all of them alike.
+constexpr double kMultiplyAdd = 0.3;  // Of one register.
+constexpr double kLoad = 9;           // Of a vector of four a lane.
+constexpr double kStore = 45;
+constexpr double kTileStart = 300;
+constexpr double kTapStart = 6;           // A pixel: where a tap lies.
+constexpr double kTransform4 = 36 * 165;  // Of one Winograd tile of four channels a lane.
+constexpr double kTransform2 = 16 * 120;
+constexpr double kDispatch = 40'000;
+constexpr double kProcessors = 2;  // Of the machine that was measured.
+// A factor, of a tile that wins by little where it does: each kind of pipeline costs a first run
+// half a second of compiling, so such ones are left to tuning.
+constexpr double kRare = 1.3;
+
+// From nanoseconds of one processor.
+constexpr double seconds(double nanoseconds) {
+  return nanoseconds * 1e-9 / kProcessors;
+}
+
+}  // namespace software
 
 }  // namespace caldera

@@ -32,34 +32,15 @@ uint64_t tile_count(Tile tile, uint64_t pixels, uint64_t channels, uint32_t lane
   return ceil_div(pixels, uint64_t{tile.pixels} * lanes) * ceil_div(channels, tile.channels());
 }
 
-// Nanoseconds of one processor, as measured on lavapipe 25.0.7 with AVX2 (docs/kernels.md); other
-// software drivers scale all of them alike.
-constexpr double kMultiplyAdd = 0.3;  // Of one register.
-constexpr double kLoad = 9;           // Of a vector of four a lane.
-constexpr double kStore = 45;
-constexpr double kTileStart = 300;
-constexpr double kTapStart = 6;           // A pixel: where a tap lies.
-constexpr double kTransform4 = 36 * 165;  // Of one Winograd tile of four channels a lane.
-constexpr double kTransform2 = 16 * 120;
-constexpr double kDispatch = 40'000;
-constexpr double kProcessors = 2;  // Of the machine that was measured.
-// Of a tile that wins by little where it does: each kind of pipeline costs a first run half a
-// second of compiling, so such ones are left to tuning.
-constexpr double kRare = 1.3;
-
-// Seconds of a software driver from nanoseconds of one processor.
-double software_seconds(double nanoseconds) {
-  return nanoseconds * 1e-9 / kProcessors;
-}
-
-// Of a tile's whole product over `in4` vectors of each of `taps`.
+// Nanoseconds of a tile's whole product over `in4` vectors of each of `taps`.
 double tile_cost(Tile tile, uint64_t in4, uint64_t taps) {
-  const double loads = (tile.panels + tile.pixels) * kLoad;
-  const double sums = tile.channels() * tile.pixels * 4 * kMultiplyAdd;
-  const double whole = kTileStart + static_cast<double>(taps) * tile.pixels * kTapStart +
+  const double loads = (tile.panels + tile.pixels) * software::kLoad;
+  const double sums = tile.channels() * tile.pixels * 4 * software::kMultiplyAdd;
+  const double whole = software::kTileStart +
+                       static_cast<double>(taps) * tile.pixels * software::kTapStart +
                        static_cast<double>(taps * in4) * (loads + sums) +
-                       tile.panels * 2 * tile.pixels * kStore;
-  return tile.rare ? kRare * whole : whole;
+                       tile.panels * 2 * tile.pixels * software::kStore;
+  return tile.rare ? software::kRare * whole : whole;
 }
 
 double tile_multiply_adds(const KernelContext& context, Tile tile, uint64_t steps4) {
@@ -107,7 +88,8 @@ double direct_cost(const KernelContext& context) {
     return guessed_seconds(context.capabilities, static_cast<double>(tiles),
                            tile_multiply_adds(context, kTile, taps * in4), kSubgroupRate);
   }
-  return software_seconds(kDispatch + static_cast<double>(tiles) * tile_cost(kTile, in4, taps));
+  return software::seconds(software::kDispatch +
+                           static_cast<double>(tiles) * tile_cost(kTile, in4, taps));
 }
 
 // Winograd's.
@@ -118,7 +100,9 @@ struct Winograd {
   WeightLayout layout() const {
     return outputs == 4 ? WeightLayout::kWinograd4 : WeightLayout::kWinograd2;
   }
-  double transform_cost() const { return outputs == 4 ? kTransform4 : kTransform2; }
+  double transform_cost() const {
+    return outputs == 4 ? software::kTransform4 : software::kTransform2;
+  }
   uint64_t image_tiles(const ImageShape& out) const {
     return ceil_div(out.h, outputs) * ceil_div(out.w, outputs);
   }
@@ -199,9 +183,9 @@ double winograd_cost(const KernelContext& context) {
                                               tile_multiply_adds(context, kTile, in.c4()),
                                               kWinogradRate);
   }
-  return software_seconds(3 * kDispatch +
-                          static_cast<double>(transforms) * kWinograd.transform_cost() +
-                          static_cast<double>(products) * tile_cost(kTile, in.c4(), 1));
+  return software::seconds(3 * software::kDispatch +
+                           static_cast<double>(transforms) * kWinograd.transform_cost() +
+                           static_cast<double>(products) * tile_cost(kTile, in.c4(), 1));
 }
 
 template <Tile kTile>
