@@ -2,6 +2,7 @@
 #pragma once
 
 #include "caldera/architecture.h"
+#include "caldera/augment.h"
 #include "caldera/checkpoint.h"
 #include "caldera/dataset.h"
 #include "caldera/device.h"
@@ -14,5 +15,7 @@
 #include "caldera/reference.h"
 #include "caldera/result.h"
 #include "caldera/session.h"
+#include "caldera/split.h"
+#include "caldera/targets.h"
 #include "caldera/tensor.h"
 #include "caldera/tuner.h"
