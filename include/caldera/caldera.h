@@ -3,6 +3,7 @@
 
 #include "caldera/architecture.h"
 #include "caldera/augment.h"
+#include "caldera/batch_loader.h"
 #include "caldera/checkpoint.h"
 #include "caldera/dataset.h"
 #include "caldera/device.h"
