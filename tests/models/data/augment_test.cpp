@@ -3,7 +3,9 @@
 #include "caldera/augment.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <map>
 #include <set>
 #include <sstream>
 

@@ -3,8 +3,10 @@
 #include "caldera/batch_loader.h"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <set>
+#include <span>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,8 +2,10 @@
 // folders for training and validation.
 #include "caldera/split.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 #include <gmock/gmock.h>
