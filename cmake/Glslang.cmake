@@ -83,7 +83,7 @@ function(caldera_spirv target)
     get_filename_component(name ${shader} NAME_WE)
     string(APPEND name "${arg_SUFFIX}")
     add_custom_command(
-      OUTPUT ${spirv}/${name}.h ${spirv}/${name}.raw.spv  # The second is what the depfile names.
+      OUTPUT ${spirv}/${name}.raw.spv ${spirv}/${name}.h  # The first is what the depfile names.
       COMMAND caldera_glslang --quiet --target-env vulkan1.2 ${arg_DEFINES}
         -o ${spirv}/${name}.raw.spv --depfile ${spirv}/${name}.d
         ${CMAKE_CURRENT_SOURCE_DIR}/${shader}
