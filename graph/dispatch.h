@@ -33,12 +33,18 @@ struct PackedWeight {
   WeightLayout layout = WeightLayout::kVector;
   uint64_t bytes = 0;
   uint64_t offset = 0;  // In the weights buffer.
+  // The parameter that it is packed from: `value`, or what TransposeWeight is to transpose.
+  ValueId source = ValueId::kNone;
+  int32_t transposed_groups = 0;  // 0: not transposed.
+  bool on_device = false;         // Packed by a dispatch, since its source changes by step.
+  std::vector<uint32_t> table{};  // In place of a source: words that a kernel looks things up in.
 };
 
 enum class BindingKind : uint8_t {
   kActivation,  // `index` is a ValueId; in the arena.
   kWorkspace,   // `index` is into Plan::workspaces; in the arena.
   kWeight,      // `index` is into Plan::weights.
+  kState,       // `index` is a ValueId, of what a StateLayout holds.
   kInput,       // `index` is into Graph::inputs; dense NCHW from the host.
   kOutput,      // `index` is into Graph::outputs; dense NCHW for the host.
 };

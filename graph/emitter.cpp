@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "graph/align.h"
+#include "shaders/layout/pack_weight_params.h"
 
 namespace caldera {
 
@@ -32,22 +33,86 @@ uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precisi
 }
 
 Binding Emitter::activation(ValueId value) const {
+  return activation(value, first_, images_);
+}
+
+Binding Emitter::activation(ValueId value, int64_t first, int64_t count) const {
   const uint64_t image = shape(value).image_bytes();
   return {BindingKind::kActivation, static_cast<uint32_t>(value),
-          static_cast<uint64_t>(first_) * image, static_cast<uint64_t>(images_) * image};
+          static_cast<uint64_t>(first) * image, static_cast<uint64_t>(count) * image};
 }
 
 Binding Emitter::weight(ValueId value, WeightLayout layout) {
+  PackedWeight weight{.value = value, .layout = layout, .source = value};
+  const Value& v = graph_.value(value);
+  if (v.role == ValueRole::kActivation) {  // Made by TransposeWeight, which runs nothing itself.
+    const Node& transpose = graph_.node(v.producer);
+    weight.source = transpose.inputs[0];
+    weight.transposed_groups = std::get<TransposeWeightAttrs>(transpose.attrs).groups;
+  }
+  weight.on_device = states_.holds(weight.source);
+  const bool lies_so = layout == WeightLayout::kVector ||
+                       (layout == WeightLayout::kOhwi && precision_ == Precision::kFp32);
+  if (weight.on_device && lies_so && weight.transposed_groups == 0) return state(weight.source);
+
   const auto [at, is_new] =
       weight_index_.emplace(std::pair(value, layout), static_cast<uint32_t>(weights_.size()));
+  const uint32_t index = at->second;
   if (is_new) {
-    weights_.push_back(
-        {value, layout, packed_bytes(graph_.value(value).shape, layout, precision_)});
+    weight.bytes = packed_bytes(v.shape, layout, precision_);
+    weights_.push_back(weight);
+    if (weight.on_device) pack(weight, index);
   }
-  return {BindingKind::kWeight, at->second, 0, weights_[at->second].bytes};
+  return {BindingKind::kWeight, index, 0, weights_[index].bytes};
+}
+
+void Emitter::pack(const PackedWeight& weight, uint32_t index) {
+  const Shape& shape = graph_.value(weight.value).shape;
+  const Shape& source = graph_.value(weight.source).shape;
+  const bool image = shape.size() == 4;
+  const shader::PackWeightParams p{
+      .outputs = static_cast<uint32_t>(shape[0]),
+      .inputs = static_cast<uint32_t>(shape[1]),
+      .kernel_h = image ? static_cast<uint32_t>(shape[2]) : 1,
+      .kernel_w = image ? static_cast<uint32_t>(shape[3]) : 1,
+      .weight_layout = static_cast<uint32_t>(weight.layout),
+      .transposed_groups = static_cast<uint32_t>(weight.transposed_groups),
+      .source_inputs = static_cast<uint32_t>(source[1])};
+  const bool winograd =
+      weight.layout == WeightLayout::kWinograd2 || weight.layout == WeightLayout::kWinograd4;
+  const uint64_t outputs8 = (p.outputs + 7) / 8 * 8;
+  // The filters between four channels and four, or a vector of four, an invocation.
+  const uint64_t invocations =
+      winograd ? outputs8 / 4 * vectors(shape[1]) : weight.bytes / (4 * element_bytes(precision_));
+  Dispatch& made =
+      dispatch(node_, winograd ? ShaderId::pack_winograd : ShaderId::pack_weight, p,
+               {state(weight.source), {BindingKind::kWeight, index, 0, weight.bytes}}, invocations);
+  if (winograd) {
+    made.constants.push_back(weight.layout == WeightLayout::kWinograd2);
+    made.constants.push_back(weight.transposed_groups > 0);
+  }
+}
+
+Binding Emitter::state(ValueId value) const {
+  return {BindingKind::kState, static_cast<uint32_t>(value), 0,
+          state_bytes(graph_.value(value).shape)};
+}
+
+Binding Emitter::states(ValueId first, ValueId last) const {
+  return {BindingKind::kState, static_cast<uint32_t>(first), 0,
+          states_.offset(last) + state(last).size - states_.offset(first)};
+}
+
+Binding Emitter::table(std::vector<uint32_t> words) {
+  const uint64_t bytes = (words.size() * sizeof(uint32_t) + 15) / 16 * 16;
+  weights_.push_back({.bytes = bytes, .table = std::move(words)});
+  return {BindingKind::kWeight, static_cast<uint32_t>(weights_.size() - 1), 0, bytes};
 }
 
 Binding Emitter::unused(ValueId weight_value) {
+  if (states_.holds(weight_value)) {
+    return {BindingKind::kState, static_cast<uint32_t>(weight_value), 0, 16};
+  }
   for (const auto& [key, index] : weight_index_) {
     if (key.first == weight_value) return {BindingKind::kWeight, index, 0, 16};
   }

@@ -7,23 +7,27 @@
 #include <vector>
 
 #include "graph/dispatch.h"
+#include "graph/state_layout.h"
 #include "runtime/capabilities.h"
 
 namespace caldera {
 
 class Emitter {
  public:
-  Emitter(const Capabilities& capabilities, const Graph& graph, Precision precision,
-          std::vector<Dispatch>& dispatches, std::vector<PackedWeight>& weights,
-          std::vector<uint64_t>& workspaces)
+  Emitter(const Capabilities& capabilities, const Graph& graph, const StateLayout& states,
+          Precision precision, std::vector<Dispatch>& dispatches,
+          std::vector<PackedWeight>& weights, std::vector<uint64_t>& workspaces)
       : capabilities_(capabilities),
         graph_(graph),
+        states_(states),
         precision_(precision),
         dispatches_(dispatches),
         weights_(weights),
         workspaces_(workspaces) {}
 
   void set_images(int64_t first, int64_t count) { first_ = first, images_ = count; }
+  // Whose dispatches are being appended.
+  void set_node(NodeId node) { node_ = node; }
 
   const Capabilities& capabilities() const { return capabilities_; }
   const Graph& graph() const { return graph_; }
@@ -31,13 +35,24 @@ class Emitter {
   uint32_t images() const { return static_cast<uint32_t>(images_); }
   Precision precision() const { return precision_; }
   ImageShape shape(ValueId value) const {
-    return ImageShape(graph_.value(value).shape, precision_);
+    const Value& v = graph_.value(value);
+    return ImageShape(v.shape, v.full_precision ? Precision::kFp32 : precision_);
   }
 
   // These images of an activation.
   Binding activation(ValueId value) const;
-  // A whole parameter.
+  // So many images of it, and all of them, whatever this emitter stands for.
+  Binding activation(ValueId value, int64_t first, int64_t count) const;
+  Binding whole(ValueId value) const { return activation(value, 0, shape(value).n); }
+  // A whole parameter; where training changes it, a dispatch that packs it goes first.
   Binding weight(ValueId value, WeightLayout layout);
+  // What training changes in place. Precondition: a node updates it.
+  Binding state(ValueId value) const;
+  uint64_t state_offset(ValueId value) const { return states_.offset(value); }
+  // From the first value's start to the last one's end.
+  Binding states(ValueId first, ValueId last) const;
+  // Words that stay the same for the plan's life.
+  Binding table(std::vector<uint32_t> words);
   // What to bind where a shader asks for a bias or residual that is not there, and reads none.
   // Precondition: the node has a weight.
   Binding unused(ValueId weight);
@@ -58,8 +73,11 @@ class Emitter {
   }
 
  private:
+  void pack(const PackedWeight& weight, uint32_t index);
+
   const Capabilities& capabilities_;
   const Graph& graph_;
+  const StateLayout& states_;
   Precision precision_;
   std::vector<Dispatch>& dispatches_;
   std::vector<PackedWeight>& weights_;
@@ -67,6 +85,7 @@ class Emitter {
   std::map<std::pair<ValueId, WeightLayout>, uint32_t> weight_index_;
   int64_t first_ = 0;
   int64_t images_ = 0;
+  NodeId node_ = NodeId::kNone;
 };
 
 // Bytes of a parameter in a layout.

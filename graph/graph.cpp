@@ -20,6 +20,12 @@ int64_t saturating_multiply(int64_t a, int64_t b) {
 }  // namespace
 
 int64_t multiply_adds(const Graph& graph, const Node& node) {
+  if (node.kind() == OpKind::kConv2dWeightGradient) {
+    const Shape& weight = graph.value(node.updates[0]).shape;
+    const Shape& dy = graph.value(node.inputs[1]).shape;
+    return saturating_multiply(element_count(dy), element_count(weight) / weight[0]);
+  }
+  if (node.output == ValueId::kNone) return 0;
   const int64_t output = element_count(graph.value(node.output).shape);
   switch (node.kind()) {
     case OpKind::kConv2d: {

@@ -19,7 +19,10 @@ struct KernelContext {
   const Node& node;
   Precision precision = Precision::kFp32;
 
-  ImageShape shape(ValueId value) const { return ImageShape(graph.value(value).shape, precision); }
+  ImageShape shape(ValueId value) const {
+    const Value& v = graph.value(value);
+    return ImageShape(v.shape, v.full_precision ? Precision::kFp32 : precision);
+  }
 };
 
 struct KernelVariant {
@@ -36,6 +39,9 @@ struct KernelVariant {
   double (*cost)(const KernelContext& context) = nullptr;
   // Bytes that the largest of its workspaces takes an image. Null: it has none.
   uint64_t (*workspace_image_bytes)(const KernelContext& context) = nullptr;
+  // Its dispatches are of the whole batch, whose parts it binds as it likes (Emitter::activation
+  // with a range): sums over the batch are so.
+  bool whole_batch = false;
 };
 
 // Bytes that a texel buffer of vectors of four elements may span.
@@ -59,5 +65,27 @@ std::span<const KernelVariant> pad_kernels();
 std::span<const KernelVariant> subsample_kernels();
 std::span<const KernelVariant> flatten_kernels();
 std::span<const KernelVariant> dropout_kernels();
+std::span<const KernelVariant> batch_statistics_kernels();
+std::span<const KernelVariant> frozen_statistics_kernels();
+std::span<const KernelVariant> normalize_kernels();
+std::span<const KernelVariant> update_running_kernels();
+std::span<const KernelVariant> normalize_sums_kernels();
+std::span<const KernelVariant> normalize_gradient_kernels();
+std::span<const KernelVariant> activation_gradient_kernels();
+std::span<const KernelVariant> conv2d_weight_gradient_kernels();
+std::span<const KernelVariant> bias_gradient_kernels();
+std::span<const KernelVariant> transpose_weight_kernels();
+std::span<const KernelVariant> upsample_zeros_kernels();
+std::span<const KernelVariant> max_pool2d_gradient_kernels();
+std::span<const KernelVariant> avg_pool2d_gradient_kernels();
+std::span<const KernelVariant> adaptive_avg_pool2d_gradient_kernels();
+std::span<const KernelVariant> sum_pixels_kernels();
+std::span<const KernelVariant> unflatten_kernels();
+std::span<const KernelVariant> dropout_mask_kernels();
+std::span<const KernelVariant> softmax_gradient_kernels();
+std::span<const KernelVariant> cross_entropy_kernels();
+std::span<const KernelVariant> cross_entropy_gradient_kernels();
+std::span<const KernelVariant> gradient_norms_kernels();
+std::span<const KernelVariant> optimizer_kernels();
 
 }  // namespace caldera

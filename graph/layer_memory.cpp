@@ -34,6 +34,7 @@ std::vector<LayerMemory> layer_memory(const Plan& plan) {
     const ValueId output = plan.graph.nodes[i].output;
     const auto index = static_cast<uint32_t>(output);
     layers[i].node = static_cast<NodeId>(i);
+    if (output == ValueId::kNone) continue;
     if (plan.storage[index] == output) layers[i].output_bytes = lifetimes[index].bytes;
   }
   std::set<std::pair<NodeId, uint32_t>> weights;  // Counted once a layer.

@@ -190,4 +190,37 @@ void pack_weight(std::span<const float> values, const Shape& shape, std::span<co
   }
 }
 
+std::vector<float> transpose_weight(std::span<const float> values, const Shape& shape,
+                                    int32_t groups) {
+  const auto outputs = static_cast<size_t>(shape[0]) / static_cast<size_t>(groups);
+  const auto inputs = static_cast<size_t>(shape[1]);
+  const size_t taps = shape.size() == 4 ? static_cast<size_t>(shape[2] * shape[3]) : 1;
+  std::vector<float> transposed(values.size());
+  auto to = transposed.begin();
+  for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
+    for (size_t i = 0; i < inputs; ++i) {
+      for (size_t o = group * outputs; o < (group + 1) * outputs; ++o) {
+        for (size_t tap = taps; tap-- > 0;) *to++ = values[(o * inputs + i) * taps + tap];
+      }
+    }
+  }
+  return transposed;
+}
+
+std::vector<float> unpack_state(const float* packed, const Shape& shape) {
+  const auto count = static_cast<size_t>(element_count(shape));
+  if (shape.size() < 2) return {packed, packed + count};
+  const auto inputs = static_cast<size_t>(shape[1]);
+  const size_t taps = shape.size() == 4 ? static_cast<size_t>(shape[2] * shape[3]) : 1;
+  const size_t row = size_t{vectors(shape[1])} * 4;
+  std::vector<float> dense(count);
+  for (size_t index = 0; index < count; ++index) {
+    const size_t tap = index % taps;
+    const size_t i = index / taps % inputs;
+    const size_t o = index / (taps * inputs);
+    dense[index] = packed[(o * taps + tap) * row + i];
+  }
+  return dense;
+}
+
 }  // namespace caldera

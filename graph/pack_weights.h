@@ -9,7 +9,15 @@ namespace caldera {
 
 // `scales`: a factor for each output channel (the first dimension); empty: none. `packed` holds
 // packed_bytes(shape, layout, precision) bytes; all are written.
+// [O, I / groups, KH, KW] -> [I, O / groups, KH, KW] with filters mirrored, or [O, I] -> [I, O]:
+// see TransposeWeightAttrs.
+std::vector<float> transpose_weight(std::span<const float> values, const Shape& shape,
+                                    int32_t groups);
+
 void pack_weight(std::span<const float> values, const Shape& shape, std::span<const double> scales,
                  WeightLayout layout, Precision precision, std::span<std::byte> packed);
+
+// What pack_weight() made of an f32 value in kOhwi or, of [C], kVector, dense again.
+std::vector<float> unpack_state(const float* packed, const Shape& shape);
 
 }  // namespace caldera

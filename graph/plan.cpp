@@ -4,6 +4,7 @@
 #include "graph/plan.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -39,8 +40,8 @@ class Planner {
         options_(options),
         tuning_(tuning),
         plan_(plan),
-        emitter_(capabilities, plan.graph, plan.precision, plan.dispatches, plan.weights,
-                 plan.workspaces) {}
+        emitter_(capabilities, plan.graph, plan.states, plan.precision, plan.dispatches,
+                 plan.weights, plan.workspaces) {}
 
   Status run() {
     plan_.storage.resize(plan_.graph.values.size());
@@ -119,8 +120,12 @@ class Planner {
       const bool claimed = std::any_of(made.begin(), made.end(),
                                        [](const Dispatch& d) { return d.multiply_adds > 0; });
       if (claimed) continue;
+      const auto packs = [](const Dispatch& d) {
+        return d.bindings[0].kind == BindingKind::kState;
+      };
+      const auto sharers = std::count_if(made.begin(), made.end(), std::not_fn(packs));
       for (Dispatch& dispatch : made) {
-        dispatch.multiply_adds = image_work / static_cast<int64_t>(made.size()) * count;
+        if (!packs(dispatch)) dispatch.multiply_adds = image_work / sharers * count;
       }
     }
   }
@@ -208,10 +213,17 @@ class Planner {
   }
 
   Status emit_node(const Node& node) {
-    const int64_t batch = emitter_.shape(node.output).n;
-    const int64_t image_work = multiply_adds(plan_.graph, node) / batch;
+    emitter_.set_node(id_of(plan_.graph, node));
+    const ValueId batched = node.output == ValueId::kNone ? node.inputs[0] : node.output;
     std::vector<Operand> refused;
     for (const KernelVariant* kernel : candidates(node)) {
+      if (kernel->whole_batch) {
+        emit_runs(1, 1, multiply_adds(plan_.graph, node), [&] { kernel->emit(emitter_, node); });
+        plan_.kernels.push_back(kernel);
+        return {};
+      }
+      const int64_t batch = emitter_.shape(batched).n;
+      const int64_t image_work = multiply_adds(plan_.graph, node) / batch;
       if (!kernel->emit) {
         plan_.storage[static_cast<uint32_t>(node.output)] =
             plan_.storage[static_cast<uint32_t>(node.inputs[0])];
@@ -323,6 +335,7 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
     fuse_epilogues(graph);
   }
   plan.graph = std::move(graph);
+  plan.states = lay_out_states(plan.graph);
   plan.parameters = std::move(weights);
   CALDERA_TRY(Planner(capabilities, device_name, options, tuning, plan).run());
   return plan;

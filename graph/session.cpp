@@ -34,14 +34,29 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
                                     MemoryKind::kDevice, "the weights"));
   std::vector<UploadItem> items;
   for (const PackedWeight& weight : plan.weights) {
+    if (weight.on_device) continue;
+    if (!weight.table.empty()) {
+      items.push_back({weight.offset, weight.bytes, [&](std::span<std::byte> to) {
+                         std::ranges::fill(to, std::byte{0});
+                         std::memcpy(to.data(), weight.table.data(),
+                                     weight.table.size() * sizeof(uint32_t));
+                       }});
+      continue;
+    }
     const Value& value = plan.graph.value(weight.value);
-    const Tensor& tensor = plan.parameters.find(value.name)->second;
-    const auto found = plan.scales.find(value.name);
+    const Value& source = plan.graph.value(weight.source);
+    const Tensor& tensor = plan.parameters.find(source.name)->second;
+    const auto found = plan.scales.find(source.name);
     const auto scales =
         found == plan.scales.end() ? std::span<const double>() : std::span(found->second);
     items.push_back({weight.offset, weight.bytes, [&, scales](std::span<std::byte> to) {
-                       pack_weight(tensor.floats(), value.shape, scales, weight.layout,
-                                   plan.precision, to);
+                       std::vector<float> transposed;
+                       if (weight.transposed_groups > 0) {
+                         transposed = transpose_weight(tensor.floats(), source.shape,
+                                                       weight.transposed_groups);
+                       }
+                       pack_weight(transposed.empty() ? tensor.floats() : transposed, value.shape,
+                                   scales, weight.layout, plan.precision, to);
                      }});
   }
   return upload(device, program.weights, items);
@@ -71,7 +86,7 @@ Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
   const uint64_t available = device.impl().available_memory();
   const uint64_t largest = device.impl().capabilities().max_allocation_size;
   const uint64_t weights = with_weights ? plan.weights_bytes : 0;
-  const uint64_t arena = plan.memory.bytes;
+  const uint64_t arena = plan.memory.bytes + plan.states.bytes;
   if (weights + arena <= available && std::max(weights, arena) <= largest) return {};
 
   const auto batch = static_cast<uint64_t>(plan.graph.value(plan.graph.inputs[0]).shape[0]);
@@ -121,6 +136,9 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const P
   CALDERA_TRY_ASSIGN(session->arena_,
                      Buffer::create(device, std::max(plan.memory.bytes, kSmallestBuffer),
                                     MemoryKind::kDevice, "the activations"));
+  CALDERA_TRY_ASSIGN(session->states_,
+                     Buffer::create(device, std::max(plan.states.bytes, kSmallestBuffer),
+                                    MemoryKind::kDevice, "what training changes"));
   session->frames_.resize(static_cast<size_t>(program->options.frames_in_flight));
   session->program_ = std::move(program);
   for (Frame& frame : session->frames_) {
@@ -131,6 +149,10 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const P
                        Buffer::create(device, std::max(plan.output_bytes, kSmallestBuffer),
                                       MemoryKind::kReadback, "the outputs"));
     CALDERA_TRY(session->record(frame));
+  }
+  if (plan.states.bytes > 0) {
+    CALDERA_TRY(session->clear_states());
+    CALDERA_TRY(session->set_states(plan.parameters));
   }
   return session;
 }
@@ -152,6 +174,9 @@ BufferRange SessionImpl::resolve(const Binding& binding, const Frame& frame) con
       return {&arena_, plan.workspace_offset(binding.index) + binding.offset, binding.size};
     case BindingKind::kWeight:
       return {&program_->weights, plan.weights[binding.index].offset + binding.offset,
+              binding.size};
+    case BindingKind::kState:
+      return {&states_, plan.states.offset(static_cast<ValueId>(binding.index)) + binding.offset,
               binding.size};
     case BindingKind::kInput:
       return {&frame.input, plan.input_offsets[binding.index] + binding.offset, binding.size};
@@ -375,6 +400,58 @@ Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
   return dense;
 }
 
+Status SessionImpl::clear_states() {
+  CALDERA_TRY_ASSIGN(Recorder recorder,
+                     Recorder::create(program_->device.impl().shared_from_this()));
+  recorder.fill(states_, 0);
+  CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
+  return commands.run();
+}
+
+Status SessionImpl::set_states(const Weights& states) {
+  const Plan& plan = program_->plan;
+  std::vector<UploadItem> items;
+  for (size_t i = 0; i < plan.graph.values.size(); ++i) {
+    const Value& value = plan.graph.values[i];
+    const auto found = states.find(value.name);
+    if (!plan.states.holds(static_cast<ValueId>(i)) || found == states.end()) continue;
+    const Tensor& tensor = found->second;
+    if (tensor.shape() != value.shape) {
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("'{}' is {}, but the session has {}", value.name,
+                               to_string(tensor.shape()), to_string(value.shape))};
+    }
+    const WeightLayout layout =
+        value.shape.size() > 1 ? WeightLayout::kOhwi : WeightLayout::kVector;
+    items.push_back({plan.states.offset(static_cast<ValueId>(i)), state_bytes(value.shape),
+                     [tensor = tensor.to_f32(), &value, layout](std::span<std::byte> to) {
+                       pack_weight(tensor.floats(), value.shape, {}, layout, Precision::kFp32, to);
+                     }});
+  }
+  return upload(program_->device.impl().shared_from_this(), states_, items);
+}
+
+Result<Weights> SessionImpl::states() const {
+  const Plan& plan = program_->plan;
+  const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
+  Weights states;
+  for (size_t i = 0; i < plan.graph.values.size(); ++i) {
+    const auto id = static_cast<ValueId>(i);
+    if (!plan.states.holds(id)) continue;
+    const Value& value = plan.graph.values[i];
+    const uint64_t bytes = state_bytes(value.shape);
+    CALDERA_TRY_ASSIGN(const Buffer copy,
+                       Buffer::create(device, bytes, MemoryKind::kReadback, "a copy of a state"));
+    CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
+    recorder.copy(states_, plan.states.offset(id), copy, 0, bytes);
+    CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
+    CALDERA_TRY(commands.run());
+    const auto* packed = reinterpret_cast<const float*>(copy.mapped().data());
+    states.emplace(value.name, Tensor::from_floats(value.shape, unpack_state(packed, value.shape)));
+  }
+  return states;
+}
+
 Status SessionImpl::poison() {
   constexpr uint32_t kNan = 0x7fc00000u;
   CALDERA_TRY_ASSIGN(Recorder recorder,
@@ -408,6 +485,7 @@ Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
 SessionStats SessionImpl::stats() const {
   const std::set<const Pipeline*> pipelines(program_->pipelines.begin(), program_->pipelines.end());
   return {.weights_bytes = program_->weights.size(),
+          .states_bytes = program_->plan.states.bytes,
           .arena_bytes = program_->plan.memory.bytes,
           .arena_lower_bound = program_->plan.memory.lower_bound,
           .staging_bytes =
@@ -442,6 +520,9 @@ Session::~Session() = default;
 
 Result<Session> Session::fork() const {
   return detail::no_throw<Result<Session>>("the session", [&]() -> Result<Session> {
+    if (impl_->program()->plan.states.bytes > 0) {
+      return Error{ErrorCode::kInvalidInput, "a session that trains cannot be forked"};
+    }
     CALDERA_TRY(check_memory(device(), impl_->program()->plan, /*with_weights=*/false));
     CALDERA_TRY_ASSIGN(auto impl, SessionImpl::create(impl_->program()));
     return Session(std::move(impl));
@@ -469,6 +550,14 @@ Result<std::vector<float>> Session::read(ValueId activation) const {
   return detail::no_throw<Result<std::vector<float>>>(
       "reading an activation",
       [&]() -> Result<std::vector<float>> { return impl_->read(activation); });
+}
+
+Result<Weights> Session::states() const {
+  return detail::no_throw<Result<Weights>>("reading states", [&] { return impl_->states(); });
+}
+
+Status Session::set_states(const Weights& states) {
+  return detail::no_throw<Status>("setting states", [&] { return impl_->set_states(states); });
 }
 
 Result<std::vector<DispatchTime>> Session::timeline() const {

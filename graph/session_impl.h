@@ -36,6 +36,10 @@ class SessionImpl {
   Result<std::vector<float>> read_padded(ValueId activation) const;
   Result<std::vector<DispatchTime>> timeline() const;
   SessionStats stats() const;
+  // What nodes update, by name.
+  Result<Weights> states() const;
+  // Those of them that `states` holds.
+  Status set_states(const Weights& states);
   // Fills the arena and the output staging with NaN: what a kernel leaves unwritten then shows.
   Status poison();
 
@@ -56,6 +60,7 @@ class SessionImpl {
   };
 
   Status record(Frame& frame);
+  Status clear_states();
   Status check_spans(std::span<const std::span<const float>> inputs) const;
   Status check_spans(std::span<const std::span<float>> outputs) const;
   // Cuts anew where the frame's submits took longer than they may, or far less.
@@ -64,6 +69,7 @@ class SessionImpl {
 
   std::shared_ptr<const Program> program_;
   Buffer arena_;
+  Buffer states_;
   std::vector<Frame> frames_;
   size_t next_submit_ = 0;  // Into frames_.
   size_t next_wait_ = 0;

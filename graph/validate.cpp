@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "graph/ops/ops.h"
+
 namespace caldera {
 
 namespace {
@@ -24,6 +26,7 @@ Status check_weights(const Graph& graph, const Weights& weights) {
     if (!is_weight(value)) continue;
     const auto found = weights.find(value.name);
     if (found == weights.end()) {
+      if (value.starts_at_zero) continue;
       problems += fmt::format("; {} is missing", value.name);
     } else if (found->second.shape() != value.shape || found->second.dtype() != DType::kF32) {
       problems += fmt::format("; {} is {} {} where f32 {} is needed", value.name,
@@ -33,6 +36,46 @@ Status check_weights(const Graph& graph, const Weights& weights) {
   }
   if (problems.empty()) return {};
   return Error{ErrorCode::kInvalidInput, "weights do not fit the graph: " + problems.substr(2)};
+}
+
+// A convolution's or linear layer's weight lies in memory as only weights do, and what transposes
+// them.
+Status check_kernel_weight(const Graph& graph, const Node& node) {
+  if (node.kind() == OpKind::kTransposeWeight) {
+    if (graph.value(node.inputs[0]).role == ValueRole::kParameter) return {};
+    return invalid(node.name + " transposes what is not a parameter");
+  }
+  if (node.kind() != OpKind::kConv2d && node.kind() != OpKind::kLinear) return {};
+  const Value& weight = graph.value(node.inputs[1]);
+  if (is_weight(weight)) return {};
+  const auto producer = static_cast<uint32_t>(weight.producer);
+  if (producer < graph.nodes.size() && graph.nodes[producer].output == node.inputs[1] &&
+      graph.nodes[producer].kind() == OpKind::kTransposeWeight) {
+    return {};
+  }
+  return invalid(node.name + " has a weight that is neither a parameter nor one transposed");
+}
+
+Status check_node_updates(const Graph& graph, const Node& node, const std::vector<Shape>& inputs) {
+  std::vector<Shape> shapes;
+  std::vector<ValueId> seen;
+  for (const ValueId id : node.updates) {
+    const auto index = static_cast<uint32_t>(id);
+    if (index >= graph.values.size() || (graph.values[index].role != ValueRole::kParameter &&
+                                         graph.values[index].role != ValueRole::kState)) {
+      return invalid(node.name + " updates what is neither a parameter nor a state");
+    }
+    shapes.push_back(graph.values[index].shape);
+    seen.push_back(id);
+  }
+  std::ranges::sort(seen);
+  const auto twice = std::ranges::adjacent_find(seen);
+  if (twice != seen.end()) {
+    return invalid(fmt::format("{} updates {} twice", node.name, graph.value(*twice).name));
+  }
+  const Status status = check_updates(node.attrs, inputs, shapes);
+  if (!status.ok()) return invalid(node.name + ": " + status.error().message);
+  return {};
 }
 
 }  // namespace
@@ -64,13 +107,19 @@ Status validate(const Graph& graph, const Weights& weights) {
       if (!is_ready(input)) return invalid(node.name + " reads a value that is not made before it");
       shapes.push_back(graph.value(input).shape);
     }
+    const Result<Shape> shape = infer_shape(node.attrs, shapes);
+    if (!shape.ok()) return invalid(node.name + ": " + shape.error().message);
+    CALDERA_TRY(check_kernel_weight(graph, node));
+    CALDERA_TRY(check_node_updates(graph, node, shapes));
+    if (shape->empty()) {
+      if (node.output == ValueId::kNone) continue;
+      return invalid(node.name + " makes a value, but its operator only updates");
+    }
     const auto output = static_cast<uint32_t>(node.output);
     if (output >= ready.size() || ready[output] ||
         graph.values[output].role != ValueRole::kActivation) {
       return invalid(node.name + " does not make a new activation");
     }
-    const Result<Shape> shape = infer_shape(node.attrs, shapes);
-    if (!shape.ok()) return invalid(node.name + ": " + shape.error().message);
     if (*shape != graph.values[output].shape) {
       return invalid(fmt::format("{} makes {}, not {}", node.name, to_string(*shape),
                                  to_string(graph.values[output].shape)));

@@ -42,6 +42,7 @@ constexpr KernelRate kTileRate{0.08, 4.5e9};
 constexpr KernelRate kSubgroupRate{0.20, 0};
 // Three dispatches and no shared memory: on GPUs it is tuning's to find out where that pays.
 constexpr KernelRate kWinogradRate{0.05, 0};
+constexpr KernelRate kWeightGradientRate{0.15, 20e9};
 constexpr KernelRate kPanelRate{0.15, 10e9};
 
 // The same of kernels whose invocations are independent of each other.

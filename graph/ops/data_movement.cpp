@@ -1,5 +1,7 @@
 // Shape rules of operators that move elements and compute nothing: concat, pad, subsample,
 // flatten.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "graph/ops/ops.h"
@@ -25,13 +27,19 @@ Result<Shape> infer(const ConcatAttrs&, const std::vector<Shape>& inputs) {
 Result<Shape> infer(const PadAttrs& attrs, const std::vector<Shape>& inputs) {
   CALDERA_TRY(expect_inputs(inputs, 1));
   const Shape& x = inputs[0];
-  CALDERA_TRY(expect_image(x));
-  if (attrs.channels_before < 0 || attrs.channels_after < 0 || attrs.top < 0 || attrs.bottom < 0 ||
-      attrs.left < 0 || attrs.right < 0) {
-    return shape_error("pads by less than nothing: every amount must be 0 or more");
+  const bool channels_alone = (attrs.top | attrs.bottom | attrs.left | attrs.right) == 0;
+  CALDERA_TRY(channels_alone ? expect_activation(x) : expect_image(x));
+  Shape output = x;
+  output[1] += attrs.channels_before + attrs.channels_after;
+  if (x.size() == 4) {
+    output[2] += attrs.top + attrs.bottom;
+    output[3] += attrs.left + attrs.right;
   }
-  return Shape{x[0], attrs.channels_before + x[1] + attrs.channels_after,
-               attrs.top + x[2] + attrs.bottom, attrs.left + x[3] + attrs.right};
+  if (*std::ranges::min_element(output) < 1) {
+    return shape_error(fmt::format("cuts {} down to {}: leave 1 or more of every extent",
+                                   to_string(x), to_string(output)));
+  }
+  return output;
 }
 
 Result<Shape> infer(const SubsampleAttrs& attrs, const std::vector<Shape>& inputs) {

@@ -1,4 +1,4 @@
-// The ways to run pad, subsample, concat and flatten.
+// The ways to run pad, subsample, concat and flatten, and their gradients.
 #include "graph/emitter.h"
 #include "graph/kernel.h"
 #include "shaders/data_movement/data_movement_params.h"
@@ -17,12 +17,15 @@ shader::ResampleParams resample_params(const Emitter& emitter, const Node& node)
           .in_c4 = in.c4(),
           .out_h = static_cast<uint32_t>(out.h),
           .out_w = static_cast<uint32_t>(out.w),
+          .out_c = static_cast<uint32_t>(out.c),
           .out_c4 = out.c4(),
           .top = 0,
           .left = 0,
           .channels_before = 0,
           .stride_h = 1,
-          .stride_w = 1};
+          .stride_w = 1,
+          .spread_h = 1,
+          .spread_w = 1};
 }
 
 void emit_resample(Emitter& emitter, const Node& node, const shader::ResampleParams& p) {
@@ -45,6 +48,16 @@ void emit_subsample(Emitter& emitter, const Node& node) {
   shader::ResampleParams p = resample_params(emitter, node);
   p.stride_h = static_cast<uint32_t>(attrs.stride.h);
   p.stride_w = static_cast<uint32_t>(attrs.stride.w);
+  emit_resample(emitter, node, p);
+}
+
+void emit_upsample_zeros(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<UpsampleZerosAttrs>(node.attrs);
+  shader::ResampleParams p = resample_params(emitter, node);
+  p.top = static_cast<uint32_t>(attrs.offset.h);
+  p.left = static_cast<uint32_t>(attrs.offset.w);
+  p.spread_h = static_cast<uint32_t>(attrs.stride.h);
+  p.spread_w = static_cast<uint32_t>(attrs.stride.w);
   emit_resample(emitter, node, p);
 }
 
@@ -85,11 +98,30 @@ void emit_flatten(Emitter& emitter, const Node& node) {
                    uint64_t{p.images} * out.c4());
 }
 
+bool unflatten_is_view(const KernelContext& context) {
+  return context.shape(context.node.output).pixels() == 1;
+}
+
+void emit_unflatten(Emitter& emitter, const Node& node) {
+  const ImageShape out = emitter.shape(node.output);
+  const shader::LayoutParams p{.images = emitter.images(),
+                               .channels = static_cast<uint32_t>(out.c),
+                               .c4 = out.c4(),
+                               .pixels = static_cast<uint32_t>(out.pixels())};
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::unflatten, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   uint64_t{p.images} * p.pixels * p.c4);
+}
+
 constexpr KernelVariant kPad[] = {{"pad_vector", nullptr, emit_pad}};
 constexpr KernelVariant kSubsample[] = {{"subsample_vector", nullptr, emit_subsample}};
 constexpr KernelVariant kConcat[] = {{"concat_element", nullptr, emit_concat}};
 constexpr KernelVariant kFlatten[] = {{"flatten_view", flatten_is_view, nullptr},
                                       {"flatten_vector", nullptr, emit_flatten}};
+constexpr KernelVariant kUpsampleZeros[] = {
+    {"upsample_zeros_vector", nullptr, emit_upsample_zeros}};
+constexpr KernelVariant kUnflatten[] = {{"unflatten_view", unflatten_is_view, nullptr},
+                                        {"unflatten_vector", nullptr, emit_unflatten}};
 
 }  // namespace
 
@@ -104,6 +136,12 @@ std::span<const KernelVariant> concat_kernels() {
 }
 std::span<const KernelVariant> flatten_kernels() {
   return kFlatten;
+}
+std::span<const KernelVariant> upsample_zeros_kernels() {
+  return kUpsampleZeros;
+}
+std::span<const KernelVariant> unflatten_kernels() {
+  return kUnflatten;
 }
 
 }  // namespace caldera

@@ -24,6 +24,34 @@ Result<Shape> infer(const PadAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const SubsampleAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const FlattenAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const DropoutAttrs& attrs, const std::vector<Shape>& inputs);
+// Of training; an empty shape where an operator only updates.
+Result<Shape> infer(const BatchStatisticsAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const FrozenStatisticsAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const NormalizeAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const UpdateRunningAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const NormalizeSumsAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const NormalizeGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const ActivationGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const Conv2dWeightGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const BiasGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const TransposeWeightAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const UpsampleZerosAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const MaxPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const AvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const AdaptiveAvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const SumPixelsAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const UnflattenAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const DropoutMaskAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const SoftmaxGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const CrossEntropyAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const CrossEntropyGradientAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const GradientNormsAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const OptimizerAttrs& attrs, const std::vector<Shape>& inputs);
+
+// An error unless a node may update values of these shapes: as many, and such, as the comment of
+// its attributes says. `inputs` are those that infer() found right.
+Status check_updates(const Attrs& attrs, const std::vector<Shape>& inputs,
+                     const std::vector<Shape>& updates);
 
 // Shared by the rules.
 Error shape_error(std::string message);

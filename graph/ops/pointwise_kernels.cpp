@@ -1,7 +1,8 @@
-// The ways to run activation, add, multiply and dropout.
+// The ways to run activation, add, multiply and dropout, and their gradients.
 #include "graph/emitter.h"
 #include "graph/kernel.h"
 #include "shaders/pointwise/pointwise_params.h"
+#include "shaders/training/training_params.h"
 
 namespace caldera {
 
@@ -45,6 +46,50 @@ void emit_multiply(Emitter& emitter, const Node& node) {
   emit_binary(emitter, node, std::get<MultiplyAttrs>(node.attrs).activation, true);
 }
 
+template <ShaderId kShader>
+void emit_activation_gradient(Emitter& emitter, const Node& node) {
+  const auto p = params(emitter, node, std::get<ActivationGradientAttrs>(node.attrs).activation);
+  Dispatch& dispatch =
+      emitter.dispatch(id_of(emitter.graph(), node), kShader, p,
+                       {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
+                        emitter.activation(node.output)},
+                       p.vectors);
+  dispatch.constants.push_back(p.activation);
+}
+
+// Where a texel buffer spans fewer images, storage buffers are better than many dispatches.
+bool texels_fit(const KernelContext& context) {
+  constexpr uint64_t kLeastImages = 8;
+  return context.capabilities.max_storage_texel_buffers >= 3 &&
+         context.shape(context.node.output).image_bytes() * kLeastImages <=
+             texel_buffer_bytes(context.capabilities, context.precision);
+}
+
+void emit_dropout_mask(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<DropoutMaskAttrs>(node.attrs);
+  const ImageShape shape = emitter.shape(node.output);
+  const Binding output = emitter.activation(node.output);
+  const shader::DropoutParams p{
+      .first_image = static_cast<uint32_t>(output.offset / shape.image_bytes()),
+      .vectors = emitter.images() * static_cast<uint32_t>(shape.pixels()) * shape.c4(),
+      .pixels = static_cast<uint32_t>(shape.pixels()),
+      .channels = static_cast<uint32_t>(shape.c),
+      .c4 = shape.c4(),
+      .stream = attrs.stream,
+      .probability = attrs.probability};
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::dropout_mask, p,
+                   {emitter.activation(node.inputs[0]), emitter.whole(node.inputs[1]), output},
+                   p.vectors);
+}
+
+constexpr KernelVariant kActivationGradient[] = {
+    {.name = "activation_gradient_texels",
+     .supported = texels_fit,
+     .emit = emit_activation_gradient<ShaderId::activation_gradient_texels>,
+     .texels = true},
+    {"activation_gradient_vector", nullptr,
+     emit_activation_gradient<ShaderId::activation_gradient>}};
+constexpr KernelVariant kDropoutMask[] = {{"dropout_mask_vector", nullptr, emit_dropout_mask}};
 constexpr KernelVariant kActivation[] = {{"activation_vector", nullptr, emit_activation}};
 constexpr KernelVariant kAdd[] = {{"add_vector", nullptr, emit_add}};
 constexpr KernelVariant kMultiply[] = {{"multiply_vector", nullptr, emit_multiply}};
@@ -60,6 +105,12 @@ std::span<const KernelVariant> add_kernels() {
 }
 std::span<const KernelVariant> multiply_kernels() {
   return kMultiply;
+}
+std::span<const KernelVariant> activation_gradient_kernels() {
+  return kActivationGradient;
+}
+std::span<const KernelVariant> dropout_mask_kernels() {
+  return kDropoutMask;
 }
 std::span<const KernelVariant> dropout_kernels() {
   return kDropout;

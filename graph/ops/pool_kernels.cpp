@@ -58,13 +58,68 @@ void emit_adaptive_avg(Emitter& emitter, const Node& node) {
   emit(emitter, node, ShaderId::adaptive_avg_pool2d, params(emitter, node));
 }
 
+// Of the forward pool of dy's windows over dx's pixels.
+shader::PoolParams gradient_params(const Emitter& emitter, const Node& node) {
+  const ImageShape dy = emitter.shape(node.inputs[0]);
+  const ImageShape dx = emitter.shape(node.output);
+  return {.pixels = emitter.images() * static_cast<uint32_t>(dx.pixels()),
+          .channels = static_cast<uint32_t>(dx.c),
+          .c4 = dx.c4(),
+          .in_h = static_cast<uint32_t>(dx.h),
+          .in_w = static_cast<uint32_t>(dx.w),
+          .out_h = static_cast<uint32_t>(dy.h),
+          .out_w = static_cast<uint32_t>(dy.w),
+          .dilation_h = 1,
+          .dilation_w = 1};
+}
+
+void emit_max_gradient(Emitter& emitter, const Node& node) {
+  const MaxPool2dAttrs& pool = std::get<MaxPool2dGradientAttrs>(node.attrs).pool;
+  shader::PoolParams p = gradient_params(emitter, node);
+  set_window(pool, p);
+  p.dilation_h = static_cast<uint32_t>(pool.dilation.h);
+  p.dilation_w = static_cast<uint32_t>(pool.dilation.w);
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::max_pool2d_gradient, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
+                    emitter.activation(node.output)},
+                   uint64_t{p.pixels} * p.c4);
+}
+
+void emit_avg_gradient(Emitter& emitter, const Node& node) {
+  const AvgPool2dAttrs& pool = std::get<AvgPool2dGradientAttrs>(node.attrs).pool;
+  shader::PoolParams p = gradient_params(emitter, node);
+  set_window(pool, p);
+  p.count_include_pad = pool.count_include_pad;
+  emit(emitter, node, ShaderId::avg_pool2d_gradient, p);
+}
+
+void emit_adaptive_avg_gradient(Emitter& emitter, const Node& node) {
+  emit(emitter, node, ShaderId::adaptive_avg_pool2d_gradient, gradient_params(emitter, node));
+}
+
 constexpr KernelVariant kMax[] = {{"max_pool2d_vector", nullptr, emit_max}};
 constexpr KernelVariant kAvg[] = {{"avg_pool2d_vector", nullptr, emit_avg}};
 constexpr KernelVariant kAdaptiveAvg[] = {
     {"adaptive_avg_pool2d_vector", nullptr, emit_adaptive_avg}};
 
+constexpr KernelVariant kMaxGradient[] = {
+    {"max_pool2d_gradient_vector", nullptr, emit_max_gradient}};
+constexpr KernelVariant kAvgGradient[] = {
+    {"avg_pool2d_gradient_vector", nullptr, emit_avg_gradient}};
+constexpr KernelVariant kAdaptiveAvgGradient[] = {
+    {"adaptive_avg_pool2d_gradient_vector", nullptr, emit_adaptive_avg_gradient}};
+
 }  // namespace
 
+std::span<const KernelVariant> max_pool2d_gradient_kernels() {
+  return kMaxGradient;
+}
+std::span<const KernelVariant> avg_pool2d_gradient_kernels() {
+  return kAvgGradient;
+}
+std::span<const KernelVariant> adaptive_avg_pool2d_gradient_kernels() {
+  return kAdaptiveAvgGradient;
+}
 std::span<const KernelVariant> max_pool2d_kernels() {
   return kMax;
 }

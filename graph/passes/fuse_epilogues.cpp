@@ -23,8 +23,11 @@ Activation* activation_of(Node& node) {
 
 class Fuser {
  public:
-  explicit Fuser(Graph& graph)
-      : graph_(graph), uses_(count_uses(graph)), removed_(graph.nodes.size(), false) {}
+  Fuser(Graph& graph, FuseFor purpose)
+      : graph_(graph),
+        purpose_(purpose),
+        uses_(count_uses(graph)),
+        removed_(graph.nodes.size(), false) {}
 
   void run() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -71,8 +74,14 @@ class Fuser {
     Node fused = graph_.node(producer);
     Activation* activation = activation_of(fused);
     if (!activation || *activation != Activation::kNone) return;
+    if (!bears(fused, std::get<ActivationAttrs>(node.attrs).activation)) return;
     *activation = std::get<ActivationAttrs>(node.attrs).activation;
     replace(index, producer, std::move(fused));
+  }
+
+  bool bears(Node& node, Activation activation) const {
+    if (purpose_ == FuseFor::kInference || takes_output(activation)) return true;
+    return node.kind() == OpKind::kBatchNorm && !epilogue_of(node)->residual;
   }
 
   // `fused` stands for the node at `index` and for `producer`.
@@ -84,14 +93,15 @@ class Fuser {
   }
 
   Graph& graph_;
+  FuseFor purpose_;
   std::vector<int> uses_;
   std::vector<bool> removed_;
 };
 
 }  // namespace
 
-void fuse_epilogues(Graph& graph) {
-  Fuser(graph).run();
+void fuse_epilogues(Graph& graph, FuseFor purpose) {
+  Fuser(graph, purpose).run();
 }
 
 }  // namespace caldera

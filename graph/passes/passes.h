@@ -21,9 +21,13 @@ Weights apply_scales(const Weights& weights, const ChannelScales& scales);
 // become new parameters: the weight shares the old one's memory and has factors in `scales`.
 void fold_batch_norm(Graph& graph, Weights& weights, ChannelScales& scales);
 
+// What a graph is run for after fusing. Training asks of an activation that its gradient can be
+// told from its output, or that it follows a batch_norm alone, which can be made again.
+enum class FuseFor : uint8_t { kInference, kTraining };
+
 // Gives each conv2d, batch_norm and linear the residual add and the activation that alone follow
 // it, and each add and multiply its activation.
-void fuse_epilogues(Graph& graph);
+void fuse_epilogues(Graph& graph, FuseFor purpose = FuseFor::kInference);
 
 // Shared by the passes.
 

@@ -9,16 +9,26 @@
 #include <utility>
 
 #include "graph/reference/operators.h"
+#include "graph/reference/training_operators.h"
 
 namespace caldera {
 namespace {
 
+using reference::Affine;
 using reference::Array;
 using reference::Finish;
 using reference::Floats;
 
 bool is_weight(ValueRole role) {
   return role == ValueRole::kParameter || role == ValueRole::kState || role == ValueRole::kConstant;
+}
+
+// A parameter's, state's or constant's elements at the start.
+Floats initial(const Value& value, const Weights& weights) {
+  const auto found = weights.find(value.name);
+  if (found == weights.end()) return Floats(static_cast<size_t>(element_count(value.shape)), 0.0f);
+  const Tensor converted = found->second.to_f32();
+  return {converted.floats().begin(), converted.floats().end()};
 }
 
 // One node's operands; keeps weights that had to be converted to f32.
@@ -29,13 +39,14 @@ class Operands {
     converted_.reserve(node.inputs.size());  // Arrays point into it.
     for (const ValueId id : node.inputs) {
       const Value& value = graph.value(id);
-      if (is_weight(value.role)) {
+      const Floats& held = values[id];
+      if (is_weight(value.role) && held.empty()) {
         const auto found = weights.find(value.name);
         assert(found != weights.end());
         converted_.push_back(found->second.to_f32());
         arrays_.push_back({converted_.back().floats(), value.shape});
       } else {
-        arrays_.push_back({values[id], value.shape});
+        arrays_.push_back({held, value.shape});
       }
     }
   }
@@ -55,10 +66,22 @@ class Operands {
   std::vector<Array> arrays_;
 };
 
-// A node's attributes -> its output.
+// Values that a node updates.
+struct Updates {
+  std::vector<Floats> values;
+  std::vector<Shape> shapes;
+};
+
+// A node's attributes -> its output, empty where it only updates.
 struct Compute {
   const Operands& in;
   const Shape& shape;  // Of the output.
+  Updates& updates;
+
+  // Statistics, weight and bias: the operands from `first` on.
+  Affine affine(size_t first, float eps) const {
+    return {in[first], in[first + 1], in[first + 2], eps};
+  }
 
   Floats operator()(const Conv2dAttrs& attrs) const {
     const Finish finish = in.finish(attrs.epilogue);
@@ -95,13 +118,101 @@ struct Compute {
   }
   Floats operator()(const FlattenAttrs&) const { return in.copy(); }
   Floats operator()(const DropoutAttrs&) const { return in.copy(); }
+
+  Floats operator()(const BatchStatisticsAttrs&) const {
+    return reference::batch_statistics(in[0]);
+  }
+  Floats operator()(const FrozenStatisticsAttrs&) const {
+    return reference::frozen_statistics(in[0], in[1]);
+  }
+  Floats operator()(const NormalizeAttrs& attrs) const {
+    return reference::normalize(in[0], affine(1, attrs.eps), in.finish(attrs.epilogue));
+  }
+  Floats operator()(const UpdateRunningAttrs& attrs) const {
+    reference::update_running(attrs, in[0], in[1], updates.values[0], updates.values[1]);
+    return {};
+  }
+  Floats operator()(const NormalizeSumsAttrs& attrs) const {
+    return reference::normalize_sums(attrs.activation, in[0], in[1], affine(2, attrs.eps),
+                                     updates.values);
+  }
+  Floats operator()(const NormalizeGradientAttrs& attrs) const {
+    return reference::normalize_gradient(attrs.activation, in[0], in[1], affine(2, attrs.eps),
+                                         attrs.frozen ? nullptr : &in[5]);
+  }
+  Floats operator()(const ActivationGradientAttrs& attrs) const {
+    return reference::activation_gradient(attrs, in[0], in[1]);
+  }
+  Floats operator()(const Conv2dWeightGradientAttrs& attrs) const {
+    reference::conv2d_weight_gradient(attrs, in[0], in[1], updates.shapes[0], updates.values[0]);
+    return {};
+  }
+  Floats operator()(const BiasGradientAttrs&) const {
+    reference::bias_gradient(in[0], updates.values[0]);
+    return {};
+  }
+  Floats operator()(const TransposeWeightAttrs& attrs) const {
+    return reference::transpose_weight(attrs, in[0]);
+  }
+  Floats operator()(const UpsampleZerosAttrs& attrs) const {
+    return reference::upsample_zeros(attrs, in[0], shape);
+  }
+  Floats operator()(const MaxPool2dGradientAttrs& attrs) const {
+    return reference::max_pool2d_gradient(attrs.pool, in[0], in[1]);
+  }
+  Floats operator()(const AvgPool2dGradientAttrs& attrs) const {
+    return reference::avg_pool2d_gradient(attrs.pool, in[0], shape);
+  }
+  Floats operator()(const AdaptiveAvgPool2dGradientAttrs&) const {
+    return reference::adaptive_avg_pool2d_gradient(in[0], shape);
+  }
+  Floats operator()(const SumPixelsAttrs&) const { return reference::sum_pixels(in[0]); }
+  Floats operator()(const UnflattenAttrs&) const { return in.copy(); }
+  Floats operator()(const DropoutMaskAttrs& attrs) const {
+    return reference::dropout_mask(attrs, in[0], in[1]);
+  }
+  Floats operator()(const SoftmaxGradientAttrs&) const {
+    return reference::softmax_gradient(in[0], in[1]);
+  }
+  Floats operator()(const CrossEntropyAttrs&) const {
+    return reference::cross_entropy(in[0], in[1]);
+  }
+  Floats operator()(const CrossEntropyGradientAttrs&) const {
+    return reference::cross_entropy_gradient(in[0], in[1], in[2]);
+  }
+  Floats operator()(const GradientNormsAttrs&) const { return reference::gradient_norms(in.all()); }
+  Floats operator()(const OptimizerAttrs& attrs) const {
+    reference::optimizer(attrs, in[0], in[1], updates.values);
+    return {};
+  }
 };
+
+// What a node updates, as it stands before the node.
+Updates updates_of(const Graph& graph, const Node& node, const Weights& weights,
+                   const ReferenceValues& values) {
+  Updates updates;
+  for (const ValueId id : node.updates) {
+    const Value& value = graph.value(id);
+    updates.values.push_back(values[id].empty() ? initial(value, weights) : values[id]);
+    updates.shapes.push_back(value.shape);
+  }
+  return updates;
+}
+
+Floats compute(const Graph& graph, const Node& node, const Weights& weights,
+               const ReferenceValues& values, Updates& updates) {
+  const Operands operands(graph, node, weights, values);
+  const bool makes = node.output != ValueId::kNone;
+  const Shape shape = makes ? graph.value(node.output).shape : Shape{};
+  return std::visit(Compute{operands, shape, updates}, node.attrs);
+}
 
 Status check_weights(const Graph& graph, const Weights& weights) {
   for (const Value& value : graph.values) {
     if (!is_weight(value.role)) continue;
     const auto found = weights.find(value.name);
     if (found == weights.end()) {
+      if (value.starts_at_zero) continue;
       return Error{ErrorCode::kInvalidInput,
                    "no weights for '" + value.name + "' " + to_string(value.shape)};
     }
@@ -118,8 +229,8 @@ Status check_weights(const Graph& graph, const Weights& weights) {
 
 std::vector<float> reference_node(const Graph& graph, const Node& node, const Weights& weights,
                                   const ReferenceValues& values) {
-  const Operands operands(graph, node, weights, values);
-  return std::visit(Compute{operands, graph.value(node.output).shape}, node.attrs);
+  Updates updates = updates_of(graph, node, weights, values);
+  return compute(graph, node, weights, values, updates);
 }
 
 Result<ReferenceValues> run_reference(const Graph& graph, const Weights& weights,
@@ -143,9 +254,17 @@ Result<ReferenceValues> run_reference(const Graph& graph, const Weights& weights
           }
           result.values[static_cast<uint32_t>(graph.inputs[i])] = inputs[i];
         }
+        for (size_t i = 0; i < graph.values.size(); ++i) {
+          if (graph.values[i].starts_at_zero) result.values[i] = initial(graph.values[i], weights);
+        }
         for (const Node& node : graph.nodes) {
-          result.values[static_cast<uint32_t>(node.output)] =
-              reference_node(graph, node, weights, result);
+          Updates updates = updates_of(graph, node, weights, result);
+          Floats output = compute(graph, node, weights, result, updates);
+          for (size_t i = 0; i < node.updates.size(); ++i) {
+            result.values[static_cast<uint32_t>(node.updates[i])] = std::move(updates.values[i]);
+          }
+          if (node.output == ValueId::kNone) continue;
+          result.values[static_cast<uint32_t>(node.output)] = std::move(output);
         }
         return result;
       });

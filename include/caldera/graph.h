@@ -37,6 +37,8 @@ struct Value {
   Shape shape;
   bool trainable = false;
   NodeId producer = NodeId::kNone;
+  bool full_precision = false;  // An activation stored in f32 in any precision.
+  bool starts_at_zero = false;  // A state that is zero where the weights do not hold it.
 };
 
 enum class OpKind : uint8_t {
@@ -55,6 +57,29 @@ enum class OpKind : uint8_t {
   kSubsample,
   kFlatten,
   kDropout,
+  // Of training (caldera/training_ops.h).
+  kBatchStatistics,
+  kFrozenStatistics,
+  kNormalize,
+  kUpdateRunning,
+  kNormalizeSums,
+  kNormalizeGradient,
+  kActivationGradient,
+  kConv2dWeightGradient,
+  kBiasGradient,
+  kTransposeWeight,
+  kUpsampleZeros,
+  kMaxPool2dGradient,
+  kAvgPool2dGradient,
+  kAdaptiveAvgPool2dGradient,
+  kSumPixels,
+  kUnflatten,
+  kDropoutMask,
+  kSoftmaxGradient,
+  kCrossEntropy,
+  kCrossEntropyGradient,
+  kGradientNorms,
+  kOptimizer,
 };
 
 enum class Activation : uint8_t { kNone, kRelu, kRelu6, kSigmoid, kSilu, kHardSwish };
@@ -137,7 +162,8 @@ struct LinearAttrs {
 // Over channels (dimension 1).
 struct SoftmaxAttrs {};
 
-// Zeros around each image and before and after its channels.
+// Zeros around each image and before and after its channels, or those of [N, F]; of negative amounts,
+// so many are cut off.
 struct PadAttrs {
   int32_t channels_before = 0;
   int32_t channels_after = 0;
@@ -160,16 +186,30 @@ struct DropoutAttrs {
   float probability = 0.5f;
 };
 
+}  // namespace caldera
+
+#include "caldera/training_ops.h"
+
+namespace caldera {
+
 using Attrs =
     std::variant<Conv2dAttrs, BatchNormAttrs, ActivationAttrs, AddAttrs, MultiplyAttrs, ConcatAttrs,
                  MaxPool2dAttrs, AvgPool2dAttrs, AdaptiveAvgPool2dAttrs, LinearAttrs, SoftmaxAttrs,
-                 PadAttrs, SubsampleAttrs, FlattenAttrs, DropoutAttrs>;
+                 PadAttrs, SubsampleAttrs, FlattenAttrs, DropoutAttrs, BatchStatisticsAttrs,
+                 FrozenStatisticsAttrs, NormalizeAttrs, UpdateRunningAttrs, NormalizeSumsAttrs,
+                 NormalizeGradientAttrs, ActivationGradientAttrs, Conv2dWeightGradientAttrs,
+                 BiasGradientAttrs, TransposeWeightAttrs, UpsampleZerosAttrs,
+                 MaxPool2dGradientAttrs, AvgPool2dGradientAttrs, AdaptiveAvgPool2dGradientAttrs,
+                 SumPixelsAttrs, UnflattenAttrs, DropoutMaskAttrs, SoftmaxGradientAttrs,
+                 CrossEntropyAttrs, CrossEntropyGradientAttrs, GradientNormsAttrs, OptimizerAttrs>;
 
 struct Node {
   std::string name;  // The module's name: "layer1.0.conv1".
   Attrs attrs;
   std::vector<ValueId> inputs;
-  ValueId output = ValueId::kNone;
+  ValueId output = ValueId::kNone;  // kNone for an operator that only updates.
+  // Parameters and states that it changes in place, for the nodes after it and the runs to come.
+  std::vector<ValueId> updates{};
 
   // The attribute structs stand in the order of OpKind.
   OpKind kind() const { return static_cast<OpKind>(attrs.index()); }

@@ -11,6 +11,7 @@
 namespace caldera {
 
 // Dense float32 activations by value, [N, C, H, W] or [N, F]; empty for values not computed.
+// Parameters and states are here only where nodes change them, or they start at zero.
 struct ReferenceValues {
   std::vector<std::vector<float>> values;  // By ValueId.
   const std::vector<float>& operator[](ValueId id) const {
@@ -18,11 +19,13 @@ struct ReferenceValues {
   }
 };
 
-// Computes one node's output from its inputs' values. Parameters and states come from `weights`.
+// Computes one node's output from its inputs' values. Parameters and states come from `weights`
+// unless `values` holds them. What the node updates stays as it was.
 std::vector<float> reference_node(const Graph& graph, const Node& node, const Weights& weights,
                                   const ReferenceValues& values);
 
-// Every activation of the graph. An error where weights are missing or inputs misshapen.
+// Every activation of the graph, and after its last node every value that a node updates. An error
+// where weights are missing or inputs misshapen.
 Result<ReferenceValues> run_reference(const Graph& graph, const Weights& weights,
                                       const std::vector<std::vector<float>>& inputs);
 

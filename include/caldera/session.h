@@ -53,6 +53,7 @@ struct SessionOptions {
 
 struct SessionStats {
   uint64_t weights_bytes = 0;      // Device memory for weights, shared by forks.
+  uint64_t states_bytes = 0;       // Device memory for what training changes.
   uint64_t arena_bytes = 0;        // Device memory for activations.
   uint64_t arena_lower_bound = 0;  // The most bytes alive at once: no plan can need less.
   uint64_t staging_bytes = 0;      // Host-visible memory for inputs and outputs.
@@ -111,6 +112,12 @@ class Session {
 
   // With keep_activations: an activation of graph() as the last run left it.
   Result<std::vector<float>> read(ValueId activation) const;
+
+  // What runs change, by name: of a graph with nodes that update parameters or states. They start
+  // as the weights that create() was given, or at zero where those may lack them.
+  Result<Weights> states() const;
+  // Replaces those of them that `states` names. An error where a shape differs.
+  Status set_states(const Weights& states);
 
   // With profile: the dispatches of the last run, in their order. A dispatch's time counts from
   // the end of the one before it, so that the times add up to the run's.

@@ -6,8 +6,8 @@
 
 CALDERA_PARAMS_BEGIN
 
-// y[n, h, w, c] = x[n, (h - top) * stride_h, (w - left) * stride_w, c - before] where that lies
-// within x, else zero.
+// y[n, h, w, c] = x[n, (h - top) / spread_h * stride_h, (w - left) / spread_w * stride_w, c - before]
+// where the quotients are whole and that lies within x, else zero.
 struct ResampleParams {
   uint pixels;  // Output pixels: images * out_h * out_w.
   uint in_h;
@@ -16,12 +16,15 @@ struct ResampleParams {
   uint in_c4;
   uint out_h;
   uint out_w;
+  uint out_c;
   uint out_c4;
   uint top;
   uint left;
   uint channels_before;
   uint stride_h;
   uint stride_w;
+  uint spread_h;
+  uint spread_w;
 };
 
 // Puts one input's channels into the output at `first`; the last input also zeroes the tail.

@@ -113,8 +113,16 @@ TEST(GraphBuilderRefuses, AttributesOutOfRange) {
               return b.adaptive_avg_pool2d("a", b.input("x", kImage), {{0, 1}});
             }),
             "");
-  EXPECT_NE(refusal([](GraphBuilder& b) { return b.pad("a", b.input("x", kImage), {.left = -1}); }),
-            "");
+}
+
+TEST(GraphBuilderRefuses, PadsThatLeaveNothing) {
+  const auto pad = [](PadAttrs attrs) {
+    return refusal([&](GraphBuilder& b) { return b.pad("pad", b.input("x", kImage), attrs); });
+  };
+  EXPECT_EQ(pad({.channels_before = -2, .top = -6, .bottom = 1, .left = -8}), "");
+  EXPECT_THAT(pad({.left = -4, .right = -5}), HasSubstr("cuts [2, 6, 7, 9] down to [2, 6, 7, 0]"));
+  EXPECT_NE(pad({.top = -8}), "");
+  EXPECT_NE(pad({.channels_before = -4, .channels_after = -4}), "");
 }
 
 TEST(GraphBuilderRefuses, PoolsThatPadMoreThanHalfTheirKernel) {

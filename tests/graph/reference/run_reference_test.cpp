@@ -7,6 +7,8 @@
 
 #include "caldera/reference.h"
 
+#include "tests/graph/reference/net.h"
+
 namespace caldera {
 namespace {
 
@@ -79,6 +81,63 @@ TEST(RunReference, RefusesMisshapenWeights) {
 TEST(RunReference, RefusesInputsOfAnotherCountOrSize) {
   EXPECT_FALSE(run_reference(small_net(), small_weights(), {}).ok());
   EXPECT_FALSE(run_reference(small_net(), small_weights(), {{0, 1, 2}}).ok());
+}
+
+// Two nodes add to the gradient of a bias, once with the first and once with the second input.
+struct TwoGradients {
+  test::Net net;
+  ValueId a = net.input({1, 2});
+  ValueId b = net.input({1, 2});
+  ValueId gradient = net.zeros({2});
+
+  TwoGradients() {
+    net.node(BiasGradientAttrs{}, {a}, {gradient});
+    net.node(BiasGradientAttrs{}, {b}, {gradient});
+  }
+};
+
+TEST(RunReference, LetsNodesUpdateOneValueInTurn) {
+  const TwoGradients two;
+  EXPECT_THAT(two.net.run({{1, 2}, {10, 20}})[two.gradient], ElementsAre(11, 22));
+}
+
+TEST(RunReference, StartsUpdatesFromTheWeightsWhereTheyHoldThem) {
+  TwoGradients two;
+  two.net.weights[two.net.graph.value(two.gradient).name] = Tensor::from_floats({2}, {100, 200});
+  EXPECT_THAT(two.net.run({{1, 2}, {10, 20}})[two.gradient], ElementsAre(111, 222));
+}
+
+TEST(RunReference, RefusesMissingWeightsThatDoNotStartAtZero) {
+  TwoGradients two;
+  two.net.graph.value(two.gradient).starts_at_zero = false;
+  EXPECT_FALSE(run_reference(two.net.graph, {}, {{1, 2}, {10, 20}}).ok());
+}
+
+TEST(RunReference, LetsLaterNodesReadWhatEarlierOnesUpdated) {
+  TwoGradients two;
+  const ValueId scalars = two.net.input({1, kScalarCount});
+  const ValueId before = two.net.node(GradientNormsAttrs{}, {two.gradient, scalars});
+  two.net.node(BiasGradientAttrs{}, {two.a}, {two.gradient});
+  const ValueId after = two.net.node(GradientNormsAttrs{}, {two.gradient, scalars});
+  const ReferenceValues values = two.net.run({{1, 2}, {0, 0}, {0, 0, 1, 0, 0, 0, 0, 0}});
+  EXPECT_THAT(values[before], ElementsAre(5, 5));
+  EXPECT_THAT(values[after], ElementsAre(20, 20));
+}
+
+TEST(RunReference, ReadsZerosThatNoNodeUpdates) {
+  test::Net net;
+  const ValueId scalars = net.input({1, kScalarCount});
+  const ValueId norms = net.node(GradientNormsAttrs{}, {net.zeros({3}), scalars});
+  EXPECT_THAT(net.run({{0, 0, 1, 0, 0, 0, 0, 0}})[norms], ElementsAre(0, 0));
+}
+
+TEST(ReferenceNode, LeavesWhatItUpdatesAsItWas) {
+  const TwoGradients two;
+  ReferenceValues values;
+  values.values.resize(two.net.graph.values.size());
+  values.values[static_cast<uint32_t>(two.a)] = {1, 2};
+  EXPECT_TRUE(reference_node(two.net.graph, two.net.graph.nodes[0], {}, values).empty());
+  EXPECT_TRUE(values[two.gradient].empty());
 }
 
 TEST(RelativeL2, IsTheNormOfTheDifferenceOverTheSecondsNorm) {

@@ -5,54 +5,14 @@ and FOLDER/data.bin (float32, one tensor after another). The reference is what d
 held against, so what it means is fixed here, by PyTorch, down to the corners of its attributes.
 """
 import itertools
-import json
 import os
 import sys
 
 import torch
 import torch.nn.functional as F
 
-ACTIVATIONS = {
-    "none": lambda x: x,
-    "relu": F.relu,
-    "relu6": F.relu6,
-    "sigmoid": torch.sigmoid,
-    "silu": F.silu,
-    "hard_swish": F.hardswish,
-}
-
-
-class Writer:
-    def __init__(self, folder):
-        self.folder = folder
-        self.cases = []
-        self.data = open(os.path.join(folder, "data.bin"), "wb")
-        self.offset = 0
-
-    def tensor(self, x):
-        values = x.detach().to(torch.float32).contiguous()
-        described = {"shape": list(values.shape), "offset": self.offset}
-        self.data.write(values.numpy().tobytes())
-        self.offset += values.numel()
-        return described
-
-    def case(self, name, op, attrs, inputs, output):
-        self.cases.append({
-            "name": name,
-            "op": op,
-            "attrs": attrs,
-            "inputs": [self.tensor(x) for x in inputs],
-            "output": self.tensor(output),
-        })
-
-    def close(self):
-        self.data.close()
-        with open(os.path.join(self.folder, "cases.json"), "w") as file:
-            json.dump(self.cases, file)
-
-
-def random(*shape):
-    return torch.randn(*shape, dtype=torch.float64).float()
+import write_training_cases
+from case_writer import ACTIVATIONS, Writer, random
 
 
 def double(x):
@@ -207,7 +167,8 @@ def rearrangements(out):
     out.case("2-d", "concat", {}, xs, torch.cat(xs, 1))
     for before, after, top, bottom, left, right in [(0, 0, 1, 2, 3, 4), (1, 2, 0, 0, 0, 0),
                                                     (8, 8, 0, 0, 0, 0), (3, 0, 1, 0, 0, 2),
-                                                    (0, 0, 0, 0, 0, 0)]:
+                                                    (0, 0, 0, 0, 0, 0), (-1, -1, 0, 0, 0, 0),
+                                                    (0, 0, -1, -2, -3, -1), (2, -1, -2, 1, 3, -4)]:
         x = random(2, 3, 4, 5)
         attrs = dict(channels_before=before, channels_after=after, top=top, bottom=bottom,
                      left=left, right=right)
@@ -229,7 +190,7 @@ def main():
     os.makedirs(sys.argv[1], exist_ok=True)
     out = Writer(sys.argv[1])
     for write in [convolutions, batch_norms, pointwise, max_pools, avg_pools, linears,
-                  rearrangements]:
+                  rearrangements, write_training_cases.write]:
         write(out)
     out.close()
 

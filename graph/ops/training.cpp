@@ -1,0 +1,223 @@
+// Shape rules of the operators that training adds (caldera/training_ops.h). An operator that only
+// updates has an empty shape.
+#include <fmt/format.h>
+
+#include "graph/ops/ops.h"
+
+namespace caldera {
+
+namespace {
+
+Status expect_shape(const Shape& shape, const Shape& expected, std::string_view what) {
+  if (shape == expected) return {};
+  return shape_error(fmt::format("has {} of shape {} where {} is needed", what, to_string(shape),
+                                 to_string(expected)));
+}
+
+Status expect_scalars(const Shape& shape) {
+  return expect_shape(shape, {1, kScalarCount}, "scalars");
+}
+
+// dy, x, statistics, weight, bias.
+Status expect_normalize(const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_activation(inputs[1]));
+  const int64_t channels = inputs[1][1];
+  CALDERA_TRY(expect_shape(inputs[0], inputs[1], "a gradient"));
+  CALDERA_TRY(expect_shape(inputs[2], {2, channels}, "statistics"));
+  CALDERA_TRY(expect_shape(inputs[3], {channels}, "a weight"));
+  return expect_shape(inputs[4], {channels}, "a bias");
+}
+
+Result<Shape> like_first_of_two(const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  CALDERA_TRY(expect_shape(inputs[1], inputs[0], "a second input"));
+  return inputs[0];
+}
+
+// Of a pool's gradient: dx, once the pool of `x` is seen to have the shape of dy.
+template <typename PoolAttrs>
+Result<Shape> infer_pool_gradient(const PoolAttrs& pool, const Shape& dy, const Shape& x) {
+  CALDERA_TRY_ASSIGN(const Shape pooled, infer(pool, {x}));
+  CALDERA_TRY(expect_shape(dy, pooled, "a gradient"));
+  return x;
+}
+
+Shape image_like(const Shape& shape, Size2d size) {
+  return {shape[0], shape[1], size.h, size.w};
+}
+
+}  // namespace
+
+Result<Shape> infer(const BatchStatisticsAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  return Shape{2, inputs[0][1]};
+}
+
+Result<Shape> infer(const FrozenStatisticsAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  if (inputs[0].size() != 1) return shape_error("needs a mean [C]");
+  CALDERA_TRY(expect_shape(inputs[1], inputs[0], "a variance"));
+  return Shape{2, inputs[0][0]};
+}
+
+Result<Shape> infer(const NormalizeAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 4u + attrs.epilogue.residual));
+  std::vector<Shape> like{inputs[0]};
+  like.insert(like.end(), inputs.begin(), inputs.begin() + 4);
+  CALDERA_TRY(expect_normalize(like));
+  CALDERA_TRY(expect_residual(attrs.epilogue, inputs, inputs[0]));
+  return inputs[0];
+}
+
+Result<Shape> infer(const UpdateRunningAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  if (inputs[0].size() != 2 || inputs[0][0] != 2) return shape_error("needs statistics [2, C]");
+  CALDERA_TRY(expect_scalars(inputs[1]));
+  if (attrs.count < 2) {
+    return shape_error(fmt::format(
+        "has {} value a channel to take statistics of, and needs 2 or more: give a larger batch or "
+        "image, or freeze batch-norm",
+        attrs.count));
+  }
+  return Shape{};
+}
+
+Result<Shape> infer(const NormalizeSumsAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 5));
+  CALDERA_TRY(expect_normalize(inputs));
+  return inputs[2];
+}
+
+Result<Shape> infer(const NormalizeGradientAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, attrs.frozen ? 5 : 6));
+  CALDERA_TRY(expect_normalize(inputs));
+  if (!attrs.frozen) CALDERA_TRY(expect_shape(inputs[5], inputs[2], "sums"));
+  return inputs[1];
+}
+
+Result<Shape> infer(const ActivationGradientAttrs&, const std::vector<Shape>& inputs) {
+  return like_first_of_two(inputs);
+}
+
+Result<Shape> infer(const Conv2dWeightGradientAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  CALDERA_TRY(expect_activation(inputs[1]));
+  const Shape& x = inputs[0];
+  const Shape& dy = inputs[1];
+  if (x.size() != dy.size() || x[0] != dy[0] || attrs.groups < 1 || x[1] % attrs.groups != 0 ||
+      dy[1] % attrs.groups != 0) {
+    return shape_error(fmt::format("cannot pair an input {} with a gradient {} in {} group(s)",
+                                   to_string(x), to_string(dy), attrs.groups));
+  }
+  return Shape{};
+}
+
+Result<Shape> infer(const BiasGradientAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  return Shape{};
+}
+
+Result<Shape> infer(const TransposeWeightAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  Shape shape = inputs[0];
+  if ((shape.size() != 4 && shape.size() != 2) || attrs.groups < 1 ||
+      shape[0] % attrs.groups != 0) {
+    return shape_error(
+        fmt::format("cannot transpose a weight {} in {} group(s)", to_string(shape), attrs.groups));
+  }
+  const int64_t outputs = shape[0];
+  shape[0] = shape[1] * attrs.groups;
+  shape[1] = outputs / attrs.groups;
+  return shape;
+}
+
+Result<Shape> infer(const UpsampleZerosAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_image(inputs[0]));
+  if (attrs.stride.h < 1 || attrs.stride.w < 1 || attrs.size.h < 1 || attrs.size.w < 1) {
+    return shape_error("needs a stride and a size of 1 or more");
+  }
+  return image_like(inputs[0], attrs.size);
+}
+
+Result<Shape> infer(const MaxPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  return infer_pool_gradient(attrs.pool, inputs[0], inputs[1]);
+}
+
+Result<Shape> infer(const AvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_image(inputs[0]));
+  return infer_pool_gradient(attrs.pool, inputs[0], image_like(inputs[0], attrs.input));
+}
+
+Result<Shape> infer(const AdaptiveAvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  const Shape& dy = inputs[0];
+  CALDERA_TRY(expect_image(dy));
+  const AdaptiveAvgPool2dAttrs pool{{static_cast<int32_t>(dy[2]), static_cast<int32_t>(dy[3])}};
+  return infer_pool_gradient(pool, dy, image_like(dy, attrs.input));
+}
+
+Result<Shape> infer(const SumPixelsAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_image(inputs[0]));
+  return image_like(inputs[0], {1, 1});
+}
+
+Result<Shape> infer(const UnflattenAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  const Shape output{inputs[0][0], attrs.channels, attrs.size.h, attrs.size.w};
+  if (inputs[0].size() != 2 || element_count(output) != element_count(inputs[0])) {
+    return shape_error(
+        fmt::format("cannot make {} of {}", to_string(output), to_string(inputs[0])));
+  }
+  return output;
+}
+
+Result<Shape> infer(const DropoutMaskAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  CALDERA_TRY(expect_scalars(inputs[1]));
+  if (!(attrs.probability >= 0 && attrs.probability < 1)) {
+    return shape_error(fmt::format(
+        "drops with probability {}, which must be at least 0 and under 1", attrs.probability));
+  }
+  return inputs[0];
+}
+
+Result<Shape> infer(const SoftmaxGradientAttrs&, const std::vector<Shape>& inputs) {
+  return like_first_of_two(inputs);
+}
+
+Result<Shape> infer(const CrossEntropyAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY_ASSIGN(const Shape logits, like_first_of_two(inputs));
+  if (logits.size() != 2) return shape_error("needs logits [N, classes]");
+  return Shape{logits[0], 1};
+}
+
+Result<Shape> infer(const CrossEntropyGradientAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 3));
+  CALDERA_TRY(expect_scalars(inputs[2]));
+  CALDERA_TRY(infer(CrossEntropyAttrs{}, {inputs[0], inputs[1]}));
+  return inputs[0];
+}
+
+Result<Shape> infer(const GradientNormsAttrs&, const std::vector<Shape>& inputs) {
+  if (inputs.size() < 2) return shape_error("needs gradients and scalars");
+  CALDERA_TRY(expect_scalars(inputs.back()));
+  return Shape{1, static_cast<int64_t>(inputs.size())};
+}
+
+Result<Shape> infer(const OptimizerAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 2));
+  CALDERA_TRY(expect_scalars(inputs[1]));
+  return Shape{};
+}
+
+}  // namespace caldera

@@ -1,0 +1,98 @@
+#version 450
+// The weight gradient of a convolution as a matrix product in registers: one subgroup a workgroup,
+// no shared memory. Lanes hold filter places (tap and four input channels), gradients are broadcast
+// by shuffle.
+//
+//                      S filter places (one a lane), of four input channels each
+//                    +-----------------------------------------------------------+
+//   4 B output       |  4 B vectors of sums a lane                               |
+//   channels of dy   |                                                           |
+//                    +-----------------------------------------------------------+
+//
+// A step takes K pixels of one output row. At each of them a lane loads what its filter place meets
+// there; of dy it loads four channels of every S / B th pixel. Sums are finished channel by channel,
+// so that a compiler with few registers keeps one channel's in them through a whole step. S, the
+// subgroup's size, is 8 or more.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#include "../common/grid.glsl"
+#include "../common/storage.glsl"
+#include "weight_gradient_params.h"
+
+layout(constant_id = 1) const uint kBlocks = 4;  // B: vectors of output channels.
+layout(constant_id = 2) const uint kPixels = 2;  // Of dy that a load of all lanes takes: S / B.
+layout(constant_id = 3) const uint kLoads = 4;   // Such loads a step: K = kLoads * kPixels.
+layout(constant_id = 4) const bool kMasked = true;  // Whether filters reach into the padding.
+const uint kOutputs = 4 * kBlocks;
+const uint kStep = kLoads * kPixels;
+
+layout(push_constant) uniform Push { WeightGradientParams p; };
+
+layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;
+layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer dy;
+layout(std430, binding = 2) writeonly buffer Parts { vec4 parts[]; };  // [part][o][tap][in4]
+
+void main() {
+  uint lanes = gl_WorkGroupSize.x;
+  uint lane = gl_SubgroupInvocationID;
+  uint in4 = (p.group_in + 3) / 4;
+  uint places = p.kernel_h * p.kernel_w * in4;
+  uint place_tiles = (places + lanes - 1) / lanes;
+  uint output_tiles = (p.out_c4 + kBlocks - 1) / kBlocks;
+  uint group = workgroup_index();
+  uint place = group % place_tiles * lanes + lane;
+  group /= place_tiles;
+  uint first_output = group % output_tiles * kOutputs;
+  uint part = group / output_tiles;
+  if (part >= p.parts) return;  // Of the whole subgroup alike.
+
+  uint place_inside = min(place, places - 1);
+  uint tap = place_inside / in4;
+  int channel = int(place_inside - tap * in4 + first_output / p.group_out * in4);
+  uint ky = tap / p.kernel_w;
+  int tap_y = int(ky * p.dilation_h) - int(p.pad_h);
+  int tap_x = int((tap - ky * p.kernel_w) * p.dilation_w) - int(p.pad_w);
+
+  vec4 sums[kOutputs];
+  [[unroll]] for (uint o = 0; o < kOutputs; ++o) sums[o] = vec4(0);
+
+  uint dy_block = min(first_output / 4 + lane % kBlocks, p.out_c4 - 1);
+  uint rows = (p.pixels + p.out_w - 1) / p.out_w;
+  uint end_row = min((part + 1) * p.part_rows, rows);
+  for (uint row = part * p.part_rows; row < end_row; ++row) {
+    uint image = row / p.out_h;
+    int y = int(row - image * p.out_h) * int(p.stride_h) + tap_y;
+    bool row_inside = uint(y) < p.in_h;
+    int base = (int(image * p.in_h) + (row_inside ? y : 0)) * int(p.in_w);
+    uint width = min(p.out_w, p.pixels - row * p.out_w);
+    for (uint first = 0; first < width; first += kStep) {
+      vec4 g[kLoads];
+      [[unroll]] for (uint j = 0; j < kLoads; ++j) {
+        uint pixel = first + j * kPixels + lane / kBlocks;
+        g[j] = imageLoad(dy, int((row * p.out_w + min(pixel, width - 1)) * p.out_c4 + dy_block));
+        g[j] = pixel < width ? g[j] : vec4(0);
+      }
+      vec4 v[kStep];
+      [[unroll]] for (uint q = 0; q < kStep; ++q) {
+        int column = int(min(first + q, width - 1) * p.stride_w) + tap_x;
+        bool inside = row_inside && uint(column) < p.in_w;
+        if (kMasked) column = clamp(column, 0, int(p.in_w) - 1);
+        v[q] = imageLoad(x, (base + column) * int(p.in_c4) + channel);
+        if (kMasked) v[q] = inside ? v[q] : vec4(0);
+      }
+      [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
+        [[unroll]] for (uint q = 0; q < kStep; ++q) {
+          sums[o] += subgroupShuffle(g[q / kPixels][o % 4], q % kPixels * kBlocks + o / 4) * v[q];
+        }
+      }
+    }
+  }
+
+  [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
+    if (place < places && first_output + o < p.out_c) {
+      parts[((p.first_part + part) * p.out_c + first_output + o) * places + place] = sums[o];
+    }
+  }
+}

@@ -1,0 +1,30 @@
+// What the gradients of normalisation share. With z = xhat * weight + bias, which is made again of x,
+// dz = dy * activation'(z).
+#include "../common/activation_gradient.glsl"
+#include "../common/grid.glsl"
+#include "../common/vectors.glsl"
+#include "normalization_params.h"
+
+VECTORS_IN(0, dy);
+VECTORS_IN(1, x);
+layout(std430, binding = 2) readonly buffer Statistics { vec4 statistics[]; };
+layout(std430, binding = 3) readonly buffer Weight { vec4 weight[]; };
+layout(std430, binding = 4) readonly buffer Bias { vec4 bias[]; };
+
+struct Channels {
+  vec4 mean;
+  vec4 inverse;  // 1 / sqrt(var + eps)
+  vec4 weight;
+  vec4 bias;
+};
+
+Channels channels_of(uint block, uint c4, float eps) {
+  return Channels(statistics[block], 1.0 / sqrt(statistics[c4 + block] + eps), weight[block],
+                  bias[block]);
+}
+
+vec4 normalized(Channels c, uint index) { return (LOAD(x, index) - c.mean) * c.inverse; }
+
+vec4 gradient_of_z(Channels c, vec4 xhat, uint index) {
+  return LOAD(dy, index) * slope_at(xhat * c.weight + c.bias);
+}

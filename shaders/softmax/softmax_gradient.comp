@@ -1,0 +1,23 @@
+#version 450
+// dx = y * (dy - sum over channels of dy * y): the channels of one pixel an invocation.
+#extension GL_GOOGLE_include_directive : require
+#include "../common/grid.glsl"
+#include "../common/storage.glsl"
+#include "softmax_params.h"
+
+layout(push_constant) uniform Push { SoftmaxParams p; };
+
+layout(std430, binding = 0) readonly buffer Gradient { vector_t dy[]; };
+layout(std430, binding = 1) readonly buffer Softmax { vector_t y[]; };
+layout(std430, binding = 2) writeonly buffer Output { vector_t dx[]; };
+
+void main() {
+  uint pixel = invocation_index();
+  if (pixel >= p.pixels) return;
+  uint first = pixel * p.c4;
+  float sum = 0.0;
+  for (uint b = 0; b < p.c4; ++b) sum += dot(vec4(dy[first + b]), vec4(y[first + b]));
+  for (uint b = 0; b < p.c4; ++b) {
+    dx[first + b] = vector_t(vec4(y[first + b]) * (vec4(dy[first + b]) - sum));
+  }
+}
