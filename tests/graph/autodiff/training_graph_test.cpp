@@ -1,0 +1,174 @@
+// A training step on the device against the same graph on the CPU: loss, logits, norms, and every
+// state that the step changed.
+#include <functional>
+#include <ostream>
+
+#include <gtest/gtest.h>
+
+#include "caldera/autodiff.h"
+#include "caldera/reference.h"
+#include "caldera/session.h"
+
+#include "graph/test_hooks.h"
+#include "tests/graph/random_operands.h"
+#include "tests/graph/training_run.h"
+#include "tests/support/device.h"
+
+namespace caldera {
+namespace {
+
+struct NetCase {
+  std::string name;
+  std::function<void(GraphBuilder&)> build;
+  TrainingSpec spec{};
+};
+
+void PrintTo(const NetCase& net, std::ostream* out) {
+  *out << net.name;
+}
+
+class TrainingStep : public testing::TestWithParam<NetCase> {};
+
+TEST_P(TrainingStep, GivesTheReferencesResult) {
+  CALDERA_REQUIRE_DEVICE(device);
+  GraphBuilder builder;
+  GetParam().build(builder);
+  const Graph forward = std::move(builder).finish().value();
+  const auto training = make_training_graph(forward, GetParam().spec);
+  ASSERT_TRUE(training.ok()) << training.error().message;
+  const Graph& graph = training->graph;
+  Weights weights = test::random_weights(forward);
+  std::vector<std::vector<float>> inputs = test::random_inputs(forward);
+  inputs.push_back(test::one_hot_targets(graph.value(graph.inputs[1]).shape));
+  inputs.push_back(test::step_scalars(1));
+
+  for (const bool fuse : {false, true}) {
+    SCOPED_TRACE(fuse ? "fused" : "unfused");
+    auto session =
+        Session::create(device, graph, weights, {.fuse = fuse, .keep_activations = true});
+    ASSERT_TRUE(session.ok()) << session.error().message;
+    Weights states = weights;
+    for (int64_t step = 1; step <= 3; ++step) {
+      inputs[2] = test::step_scalars(step);
+      std::vector<std::vector<float>> outputs;
+      for (const ValueId id : graph.outputs) {
+        outputs.emplace_back(static_cast<size_t>(element_count(graph.value(id).shape)));
+      }
+      const std::vector<std::span<const float>> from(inputs.begin(), inputs.end());
+      const std::vector<std::span<float>> to(outputs.begin(), outputs.end());
+      ASSERT_TRUE(poison_memory(*session).ok());
+      const Status ran = session->run(from, to);
+      ASSERT_TRUE(ran.ok()) << ran.error().message;
+      const auto expected = run_reference(graph, states, inputs);
+      ASSERT_TRUE(expected.ok()) << expected.error().message;
+      if (!fuse && step == 1) {
+        for (const Node& node : graph.nodes) {
+          if (node.output == ValueId::kNone || node.kind() == OpKind::kTransposeWeight) continue;
+          const auto found = session->read(node.output);
+          ASSERT_TRUE(found.ok()) << found.error().message;
+          EXPECT_LE(relative_l2(*found, (*expected)[node.output]), 1e-4)
+              << node.name << " " << op_name(node.kind());
+        }
+      }
+      for (size_t i = 0; i < outputs.size(); ++i) {
+        EXPECT_LE(relative_l2(outputs[i], (*expected)[graph.outputs[i]]), 1e-4) << "output " << i;
+      }
+      const auto changed = session->states();
+      ASSERT_TRUE(changed.ok()) << changed.error().message;
+      for (size_t i = 0; i < graph.values.size(); ++i) {
+        const auto found = changed->find(graph.values[i].name);
+        if (found == changed->end()) continue;
+        const std::vector<float>& values = (*expected)[static_cast<ValueId>(i)];
+        const std::vector<float> got(found->second.floats().begin(), found->second.floats().end());
+        EXPECT_LE(relative_l2(got, values), 1e-4) << found->first << " step " << step;
+        states.insert_or_assign(found->first, Tensor::from_floats(found->second.shape(), values));
+      }
+    }
+  }
+}
+
+// A basic block with a projection, as in ResNets.
+void residual(GraphBuilder& b) {
+  ValueId x = b.input("x", {4, 3, 12, 12});
+  x = b.relu("relu1", b.batch_norm("bn1", b.conv2d("conv1", x, 16, {3, 3}, {.padding = {1, 1}})));
+  x = b.max_pool2d("pool", x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
+  ValueId y = b.relu("relu2", b.batch_norm("bn2", b.conv2d("conv2", x, 20, {3, 3},
+                                                           {.stride = {2, 2}, .padding = {1, 1}})));
+  y = b.batch_norm("bn3", b.conv2d("conv3", y, 20, {3, 3}, {.padding = {1, 1}}));
+  const ValueId shortcut =
+      b.batch_norm("bn4", b.conv2d("conv4", x, 20, {1, 1}, {.stride = {2, 2}}));
+  x = b.relu("relu3", b.add("add", y, shortcut));
+  x = b.flatten("flatten", b.adaptive_avg_pool2d("avg", x, {{1, 1}}));
+  b.output(b.linear("fc", x, 10));
+}
+
+// Option A's shortcut, and no normalisation in the way of the first layers' biases.
+void padded(GraphBuilder& b) {
+  ValueId x = b.input("x", {5, 4, 9, 7});
+  x = b.relu("relu1", b.conv2d("conv1", x, 8, {3, 3}, {.padding = {1, 1}, .bias = true}));
+  ValueId y = b.relu("relu2", b.conv2d("conv2", x, 16, {3, 3},
+                                       {.stride = {2, 2}, .padding = {1, 1}, .bias = true}));
+  const ValueId shortcut = b.pad("pad", b.subsample("subsample", x, {{2, 2}}),
+                                 {.channels_before = 4, .channels_after = 4});
+  x = b.relu("relu3", b.add("add", y, shortcut));
+  x = b.avg_pool2d("pool", x, {.kernel = {2, 3}, .stride = {2, 1}, .padding = {1, 1}});
+  x = b.dropout("dropout", b.flatten("flatten", x), {0.4f});
+  b.output(b.linear("fc", x, 7));
+}
+
+// Groups, dilation, gates, joins and smooth activations.
+void odd(GraphBuilder& b) {
+  ValueId x = b.input("x", {3, 8, 11, 6});
+  x = b.activation(
+      "silu",
+      b.batch_norm(
+          "bn1", b.conv2d("conv1", x, 12, {3, 2},
+                          {.stride = {2, 1}, .padding = {2, 1}, .dilation = {2, 1}, .groups = 4})),
+      Activation::kSilu);
+  const ValueId depthwise = b.activation(
+      "swish", b.conv2d("conv2", x, 12, {3, 3}, {.padding = {1, 1}, .groups = 12, .bias = true}),
+      Activation::kHardSwish);
+  const ValueId gate =
+      b.activation("sigmoid",
+                   b.conv2d("conv3", b.adaptive_avg_pool2d("squeeze", depthwise, {{1, 1}}), 12,
+                            {1, 1}, {.bias = true}),
+                   Activation::kSigmoid);
+  x = b.concat("concat", {b.multiply("gated", depthwise, gate), x});
+  x = b.activation("relu6", b.batch_norm("bn2", x), Activation::kRelu6);
+  x = b.flatten("flatten", b.adaptive_avg_pool2d("avg", x, {{2, 3}}));
+  b.output(b.linear("fc", x, 5));
+}
+
+TrainingSpec sgd(BatchNormMode mode = BatchNormMode::kTrain) {
+  TrainingSpec spec;
+  spec.batch_norm = mode;
+  spec.optimizer = {.momentum = 0.9f, .weight_decay = 1e-2f};
+  return spec;
+}
+
+TrainingSpec adamw() {
+  TrainingSpec spec;
+  spec.optimizer = {.kind = OptimizerKind::kAdamW, .weight_decay = 1e-2f, .max_norm = 0.5f};
+  spec.optimizer.ema_decay = 0.9f;
+  spec.decay_vectors = false;
+  spec.cumulative_statistics = true;
+  return spec;
+}
+
+TrainingSpec head_only() {
+  TrainingSpec spec = sgd(BatchNormMode::kFrozen);
+  spec.trainable = [](std::string_view name) { return name.starts_with("fc."); };
+  return spec;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Nets, TrainingStep,
+    testing::Values(NetCase{"residual", residual, sgd()},
+                    NetCase{"residual_frozen", residual, sgd(BatchNormMode::kFrozen)},
+                    NetCase{"residual_adamw", residual, adamw()},
+                    NetCase{"residual_head", residual, head_only()},
+                    NetCase{"padded", padded, sgd()}, NetCase{"odd", odd, sgd()}),
+    [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace caldera

@@ -1,0 +1,222 @@
+// The gradient of every operator case, as autodiff writes it, on the device against the CPU: with
+// every variant of the kernels that gradients alone have. That the CPU's gradients are right is
+// shown by tests/graph/reference, by finite differences and by PyTorch.
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "graph/autodiff/autodiff.h"
+#include "graph/kernel.h"
+#include "tests/graph/ops/coverage.h"
+#include "tests/graph/ops/op_case.h"
+#include "tests/graph/random_operands.h"
+#include "tests/graph/training_run.h"
+#include "tests/support/device.h"
+#include "tests/support/require.h"
+
+namespace caldera::test {
+namespace {
+
+constexpr double kTolerance = 2e-5;  // Relative L2.
+
+// What fusion for training would not put there has no gradient.
+bool has_gradient(const OpCase& test) {
+  const Node& node = test.graph.nodes[0];
+  if (node.kind() == OpKind::kBatchNorm || node.kind() == OpKind::kDropout) return false;
+  const auto bears = [](Activation a) { return a == Activation::kNone || takes_output(a); };
+  if (const auto* conv = std::get_if<Conv2dAttrs>(&node.attrs)) {
+    return bears(conv->epilogue.activation);
+  }
+  if (const auto* linear = std::get_if<LinearAttrs>(&node.attrs)) {
+    return bears(linear->epilogue.activation);
+  }
+  if (const auto* add = std::get_if<AddAttrs>(&node.attrs)) return bears(add->activation);
+  if (const auto* product = std::get_if<MultiplyAttrs>(&node.attrs)) {
+    return bears(product->activation);
+  }
+  return true;
+}
+
+std::vector<OpCase> with_gradients(std::vector<OpCase> cases) {
+  std::erase_if(cases, [](const OpCase& test) { return !has_gradient(test); });
+  return cases;
+}
+
+// The case's node, then the gradients of all that it reads for a gradient of its output, which is
+// another input.
+Graph gradient_graph(const OpCase& test) {
+  Graph graph = test.graph;
+  std::vector<bool> needs(graph.values.size());
+  for (size_t i = 0; i < needs.size(); ++i) {
+    const ValueRole role = graph.values[i].role;
+    needs[i] = role != ValueRole::kState && role != ValueRole::kConstant;
+  }
+  GraphAppender to(graph);
+  const Node node = graph.nodes[0];
+  const ValueId dy = to.input("dy", graph.value(node.output).shape);
+  Gradients gradients(to, std::move(needs));
+  gradients.add(node.output, dy);
+  append_gradient(gradients, node);
+  EXPECT_TRUE(to.status().ok()) << to.status().error().message;
+  graph.outputs = {node.output};
+  for (const ValueId input : test.graph.inputs) {
+    const ValueId gradient = gradients.of(input);
+    if (gradient != ValueId::kNone && gradient != dy) graph.outputs.push_back(gradient);
+  }
+  return graph;
+}
+
+// Variants, two or more, of the operators that training adds.
+std::set<std::string> variants_to_force(const Graph& graph) {
+  std::set<std::string> names;
+  for (const Node& node : graph.nodes) {
+    if (node.kind() <= OpKind::kDropout) continue;
+    const auto variants = kernel_variants(node.kind());
+    if (variants.size() < 2) continue;
+    for (const KernelVariant& variant : variants) {
+      if (variant.emit) names.emplace(variant.name);
+    }
+  }
+  return names;
+}
+
+void check(const Device& device, const Graph& graph, const Weights& weights,
+           const std::vector<std::vector<float>>& inputs) {
+  std::set<std::string> forced = variants_to_force(graph);
+  forced.insert("");  // None.
+  for (const std::string& name : forced) {
+    SCOPED_TRACE(name);
+    SessionOptions options{.fuse = false};
+    if (!name.empty()) options.kernels = {name};
+    const std::vector<std::string> kernels =
+        expect_reference(device, graph, weights, inputs, options, kTolerance);
+    for (const std::string& kernel : kernels) {
+      if (!kernel.empty()) count_as_reached(kernel, Precision::kFp32);
+    }
+  }
+}
+
+class EveryGradient : public testing::TestWithParam<OpCase> {};
+
+TEST_P(EveryGradient, MatchesTheReference) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = gradient_graph(GetParam());
+  // Of a saturated softmax nothing but rounding is left, so no case's scale is taken.
+  check(device, graph, random_weights(graph), random_inputs(graph));
+}
+
+// Small whole numbers: most windows hold their greatest more than once.
+class EveryTie : public testing::TestWithParam<OpCase> {};
+
+TEST_P(EveryTie, GoesToTheFirst) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = gradient_graph(GetParam());
+  auto inputs = random_inputs(graph);
+  for (float& value : inputs[0]) value = std::round(value * 1.5f);
+  check(device, graph, random_weights(graph), inputs);
+}
+
+std::string test_name(const testing::TestParamInfo<OpCase>& info) {
+  std::string name = std::to_string(info.index) + "_" + info.param.name;
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return !std::isalnum(c); }, '_');
+  return name;
+}
+
+std::vector<OpCase> max_pools() {
+  std::vector<OpCase> cases = pool_cases();
+  std::erase_if(
+      cases, [](const OpCase& test) { return test.graph.nodes[0].kind() != OpKind::kMaxPool2d; });
+  return cases;
+}
+
+#define CALDERA_GRADIENTS(label, cases)                                                    \
+  INSTANTIATE_TEST_SUITE_P(label, EveryGradient, testing::ValuesIn(with_gradients(cases)), \
+                           test_name)
+
+CALDERA_GRADIENTS(ResNetConvolutions, resnet_conv_cases());
+CALDERA_GRADIENTS(OddConvolutions, odd_conv_cases());
+CALDERA_GRADIENTS(GroupedConvolutions, grouped_conv_cases());
+CALDERA_GRADIENTS(Pools, pool_cases());
+CALDERA_GRADIENTS(Pointwise, pointwise_cases());
+CALDERA_GRADIENTS(Rearranging, rearranging_cases());
+CALDERA_GRADIENTS(Linear, linear_cases());
+INSTANTIATE_TEST_SUITE_P(MaxPools, EveryTie, testing::ValuesIn(max_pools()), test_name);
+
+// Batch-norm on inputs [N, C, ...], as a layer of a net that is trained.
+struct NormCase {
+  std::string name;
+  Shape input;
+  Activation activation = Activation::kNone;
+  bool residual = false;
+  BatchNormMode mode = BatchNormMode::kTrain;
+  OptimizerAttrs optimizer{};
+};
+
+void PrintTo(const NormCase& test, std::ostream* out) {
+  *out << test.name;
+}
+
+class EveryNormalization : public testing::TestWithParam<NormCase> {};
+
+TEST_P(EveryNormalization, MatchesTheReference) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const NormCase& test = GetParam();
+  GraphBuilder b;
+  const ValueId x = b.input("x", test.input);
+  // Something to be trained before it, so that its input needs a gradient.
+  ValueId y = test.input.size() == 4 ? b.conv2d("conv", x, test.input[1], {1, 1})
+                                     : b.linear("linear", x, test.input[1]);
+  y = b.batch_norm("norm", y);
+  if (test.residual) y = b.add("add", y, x);
+  if (test.activation != Activation::kNone) y = b.activation("act", y, test.activation);
+  y = b.dropout("dropout", y, {0.3f});
+  b.output(b.linear("head", b.flatten("flatten", y), 3));
+  const Graph forward = std::move(b).finish().value();
+  TrainingSpec spec;
+  spec.batch_norm = test.mode;
+  spec.optimizer = test.optimizer;
+  const auto training = make_training_graph(forward, spec);
+  ASSERT_TRUE(training.ok()) << training.error().message;
+  auto inputs = random_inputs(forward);
+  // Far from zero, where a careless variance loses its digits.
+  for (float& value : inputs[0]) value += 20;
+  inputs.push_back(one_hot_targets({test.input[0], 3}));
+  inputs.push_back(step_scalars(2));
+  check(device, training->graph, random_weights(forward), inputs);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Norms, EveryNormalization,
+    testing::Values(
+        NormCase{"plain", {4, 16, 9, 7}},
+        NormCase{"relu",
+                 {8, 24, 16, 16},
+                 Activation::kRelu,
+                 false,
+                 BatchNormMode::kTrain,
+                 {.momentum = 0.9f, .nesterov = true, .weight_decay = 0.01f}},
+        NormCase{"residual",
+                 {3, 5, 13, 11},
+                 Activation::kRelu,
+                 true,
+                 BatchNormMode::kTrain,
+                 {.kind = OptimizerKind::kAdam, .weight_decay = 0.01f}},
+        NormCase{"silu",
+                 {2, 17, 5, 3},
+                 Activation::kSilu,
+                 false,
+                 BatchNormMode::kTrain,
+                 {.kind = OptimizerKind::kAdamW, .max_norm = 0.1f, .ema_decay = 0.9f}},
+        NormCase{"one_pixel", {6, 130}, Activation::kSigmoid},
+        NormCase{"hard_swish", {2, 3, 31, 29}, Activation::kHardSwish},
+        NormCase{"frozen", {4, 12, 6, 6}, Activation::kRelu6, false, BatchNormMode::kFrozen},
+        NormCase{
+            "frozen_residual", {4, 12, 6, 6}, Activation::kRelu, true, BatchNormMode::kFrozen}),
+    [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace caldera::test

@@ -1,0 +1,27 @@
+// A graph that changes values in place, on the device against the CPU: its outputs, and everything
+// that it changed.
+#pragma once
+
+#include <vector>
+
+#include "caldera/device.h"
+#include "caldera/graph.h"
+#include "caldera/session.h"
+
+namespace caldera::test {
+
+// Runs the graph `runs` times from the same states, memory poisoned before each: every output and
+// every changed value within `tolerance` (relative L2) of the reference's, and the same bits each
+// time. Returns the kernels that ran, by node; empty where a check failed.
+std::vector<std::string> expect_reference(const Device& device, const Graph& graph,
+                                          const Weights& weights,
+                                          const std::vector<std::vector<float>>& inputs,
+                                          const SessionOptions& options, double tolerance,
+                                          int runs = 3);
+
+// What a step is told: a learning rate of 0.1, an update, Adam's corrections for `step`.
+std::vector<float> step_scalars(int64_t step);
+// [N, classes]: one class an image, divided by N.
+std::vector<float> one_hot_targets(const Shape& shape);
+
+}  // namespace caldera::test
