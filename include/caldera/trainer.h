@@ -1,0 +1,75 @@
+// Training steps on a device: a training graph (caldera/autodiff.h) with its optimizer's states,
+// run a batch at a time. What lies around a step, the data, the schedule and the checkpoints, is
+// caldera/fit.h's.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "caldera/autodiff.h"
+#include "caldera/device.h"
+#include "caldera/result.h"
+#include "caldera/session.h"
+
+namespace caldera {
+
+struct TrainerOptions {
+  TrainingSpec spec{};
+  SessionOptions session{};  // kernels, precision, tuned, profile, submit_seconds.
+  uint64_t seed = 0;         // Of dropout.
+};
+
+struct StepResult {
+  double loss = 0;           // Of the batch: what the targets weigh.
+  double gradient_norm = 0;  // Of all gradients added since the last update, before clipping.
+  // A gradient was infinite or no number: nothing was updated.
+  bool skipped = false;
+};
+
+class Trainer {
+ public:
+  // `forward`: as for inference, of one input and one output, logits [N, classes]. `weights`: what
+  // it needs; moments that an earlier training left may be among them (state_name()).
+  static Result<Trainer> create(const Device& device, const Graph& forward, const Weights& weights,
+                                const TrainerOptions& options);
+  Trainer(Trainer&&) noexcept;
+  Trainer& operator=(Trainer&&) noexcept;
+  ~Trainer();
+
+  // Forward, backward and one update. images: the graph's input, [N, C, H, W]. targets:
+  // [N, classes], weighed so that their sum is the loss wanted (make_targets() divides by N).
+  Result<StepResult> step(std::span<const float> images, std::span<const float> targets,
+                          float learning_rate);
+  // The same without the update: its gradients count in the next step(). A batch in parts gives
+  // what the whole gives, to rounding, as long as batch-norm is frozen and each part's targets are
+  // divided by the whole batch.
+  Result<StepResult> accumulate(std::span<const float> images, std::span<const float> targets);
+
+  // Of the last step or accumulate().
+  std::span<const float> logits() const;
+  // Norms by parameter, in the order of parameters().
+  std::vector<double> gradient_norms() const;
+  const std::vector<std::string>& parameters() const;
+
+  // Everything that steps change, by name: parameters, running statistics, moments, gradients.
+  Result<Weights> states() const;
+  Status set_states(const Weights& states);
+  // Updates so far: Adam's t is one more. To go on from a checkpoint, it is set with its states.
+  int64_t updates() const;
+  void set_updates(int64_t updates);
+  // Steps and accumulations so far: dropout's random numbers follow from it.
+  int64_t runs() const;
+  void set_runs(int64_t runs);
+
+  const Session& session() const;
+
+ private:
+  struct Impl;
+  explicit Trainer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace caldera
