@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "caldera/trainer.h"
+
 #include "tools/arguments.h"
 #include "tools/command.h"
 #include "tools/report.h"
@@ -17,6 +19,7 @@ struct Args {
   DeviceArgs device;
   SizeArgs size;
   int repeat = 20;
+  bool train = false;
   bool json = false;
 };
 
@@ -38,16 +41,52 @@ Result<Bench> measure(Workload& work, const Args& args) {
   return Bench{timing, first, session.stats()};
 }
 
-void print_bench(const Workload& work, const Bench& bench, const DevicePeak& peak, int repeat) {
+// Steps of SGD with momentum and weight decay, forward, loss, backward and update, all layers
+// trained and batch-norm in train mode. The workload's graph becomes what is run.
+Result<Bench> measure_training(Workload& work, const Args& args) {
+  using Clock = std::chrono::steady_clock;
+  TrainerOptions options;
+  options.spec.optimizer = {.momentum = 0.9f, .weight_decay = 1e-4f};
+  options.session = args.device.session();
+  const Shape logits = work.graph.value(work.graph.outputs.front()).shape;
+  std::vector<float> targets(work.output.size(), 0.0f);
+  for (size_t n = 0; n < static_cast<size_t>(logits[0]); ++n) {
+    const auto classes = static_cast<size_t>(logits[1]);
+    targets[n * classes + n % classes] = 1 / static_cast<float>(logits[0]);
+  }
+  const auto step = [&](Trainer& trainer) -> Result<double> {
+    constexpr float kRate = 1e-3f;
+    const auto begin = Clock::now();
+    CALDERA_TRY(trainer.step(work.input.floats(), targets, kRate));
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  };
+  const auto start = Clock::now();
+  CALDERA_TRY_ASSIGN(Trainer trainer,
+                     Trainer::create(work.device, work.graph, work.weights, options));
+  CALDERA_TRY(step(trainer));
+  const double first = std::chrono::duration<double>(Clock::now() - start).count();
+  CALDERA_TRY(step(trainer));
+  std::vector<double> times;
+  for (int i = 0; i < args.repeat; ++i) {
+    CALDERA_TRY_ASSIGN(const double seconds, step(trainer));
+    times.push_back(seconds);
+  }
+  work.graph = trainer.session().graph();
+  return Bench{summarize(std::move(times)), first, trainer.session().stats()};
+}
+
+void print_bench(const Workload& work, const Bench& bench, const DevicePeak& peak,
+                 const Args& args) {
   const Timing& timing = bench.timing;
   const double gflops = work.flops() / timing.median * 1e-9;
   const double most = work.peak_gflops(peak);
   Table table({{""}, {""}});
   table.add({"model", fmt::format("{}, {}, {}", work.arch, to_string(work.input.shape()),
-                                  precision_name(work.precision))});
+                                  precision_name(work.precision)) +
+                          (args.train ? ", training steps" : "")});
   table.add({"device", fmt::format("{}, {}", work.device.info().name, work.driver())});
-  table.add(
-      {"time", fmt::format("{}, the median of {} runs", human_seconds(timing.median), repeat)});
+  table.add({"time",
+             fmt::format("{}, the median of {} runs", human_seconds(timing.median), args.repeat)});
   table.add({"spread", fmt::format("{} at best, half within {} to {}, {} at worst",
                                    human_seconds(timing.min), human_seconds(timing.quartile1),
                                    human_seconds(timing.quartile3), human_seconds(timing.max))});
@@ -58,8 +97,11 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
                                        gflops, 100 * gflops / most, most)});
   table.add({"first run", fmt::format("{}, from the weights on the host to the first result",
                                       human_seconds(bench.first_run))});
-  table.add({"memory", fmt::format("{} of weights, {} of activations, {} of staging",
+  table.add({"memory", fmt::format("{} of weights, {}{} of activations, {} of staging",
                                    human_bytes(bench.stats.weights_bytes),
+                                   args.train ? human_bytes(bench.stats.states_bytes) +
+                                                    " of parameters, gradients and moments, "
+                                              : "",
                                    human_bytes(bench.stats.arena_bytes),
                                    human_bytes(bench.stats.staging_bytes))});
   table.add({"commands", fmt::format("{} dispatches of {} kernels, {} {}", bench.stats.dispatches,
@@ -72,9 +114,13 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
 }
 
 Result<int> run_bench(const Args& args) {
+  if (args.train && args.device.precision != Precision::kFp32) {
+    return usage_error("--train runs in fp32: leave --precision out");
+  }
   CALDERA_TRY_ASSIGN(Workload work, make_workload(args.model, args.device, args.size));
   // First, so that the first run finds the device as a program does that just opened it.
-  CALDERA_TRY_ASSIGN(const Bench bench, measure(work, args));
+  CALDERA_TRY_ASSIGN(const Bench bench,
+                     args.train ? measure_training(work, args) : measure(work, args));
   CALDERA_TRY_ASSIGN(const DevicePeak peak, measure_peak(work.device));
   if (args.json) {
     Json json = timing_json(work, bench.timing, peak);
@@ -82,13 +128,14 @@ Result<int> run_bench(const Args& args) {
     json["first_run_ms"] = bench.first_run * 1e3;
     json["arena_bytes"] = bench.stats.arena_bytes;
     json["weights_bytes"] = bench.stats.weights_bytes;
+    json["states_bytes"] = bench.stats.states_bytes;
     json["staging_bytes"] = bench.stats.staging_bytes;
     json["dispatches"] = bench.stats.dispatches;
     json["pipelines"] = bench.stats.pipelines;
     json["submits"] = bench.stats.submits;
     print_json(json);
   } else {
-    print_bench(work, bench, peak, args.repeat);
+    print_bench(work, bench, peak, args);
   }
   return kExitDone;
 }
@@ -105,12 +152,15 @@ void add_bench(CLI::App& app, Action& action) {
   add_model(*command, args->model, "resnet50");
   add_size_options(*command, args->size);
   add_repeat_option(*command, args->repeat, "Timed runs, after two that are not (20)");
+  command->add_flag("--train", args->train,
+                    "Time training steps: forward, loss, backward, SGD with momentum");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"
       "  caldera bench\n"
-      "  caldera bench resnet18 --batch 8 --json");
+      "  caldera bench resnet18 --batch 8 --json\n"
+      "  caldera bench cifar_resnet20 --batch 128 --train");
   on_chosen(*command, action, args, run_bench);
 }
 

@@ -128,7 +128,7 @@ def compare_first_runs(args: argparse.Namespace, caldera: Caldera, gpu: int, net
         for _ in range(args.rounds):
             with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
                 for caches in rounds:
-                    first = caldera.bench(net, 1, precision, 1, cache_environment(ours))
+                    first = caldera.bench(net, 1, precision, 1, environment=cache_environment(ours))
                     rounds[caches][peers.CALDERA].append(float(first["first_run_ms"]))
                     rounds[caches][VULKAN].append(
                         float(peers.run_json(child, cache_environment(theirs))))

@@ -8,6 +8,8 @@ CUDA, or with --cpu, it runs on all cores in both layouts.
 
   tests/on_driver.sh lavapipe /usr/bin/python3 tests/bench/compare_torch.py --nets resnet18
   tests/on_driver.sh nvidia python3 tests/bench/compare_torch.py --batch 1 256 --json torch.json
+  tests/on_driver.sh lavapipe /usr/bin/python3 tests/bench/compare_torch.py --train \
+    --nets cifar_resnet20 --batch 128
 """
 
 import argparse
@@ -50,17 +52,71 @@ CPU_LAYOUTS = {"torch NCHW": torch.contiguous_format, "torch channels_last": tor
 
 def make_model(net: str) -> torch.nn.Module:
     torch.manual_seed(SEED)
+    if net.startswith("cifar_"):
+        sys.path.insert(0, str(peers.CHECKOUT / "tests" / "models" / "architectures"))
+        from reference_nets import make_net
+        return make_net(net).eval()
     return getattr(torchvision.models, net)().eval()
 
 
-def make_images(batch: int) -> torch.Tensor:
-    return torch.randn(batch, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(SEED))
+def make_images(batch: int, net: str) -> torch.Tensor:
+    size = 32 if net.startswith("cifar_") else SIZE
+    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(SEED))
 
 
 def cpu_contestant(name: str, layout: torch.memory_format, net: str, batch: int) -> Contestant:
     model = make_model(net).to(memory_format=layout)
-    images = make_images(batch).to(memory_format=layout)
-    return Contestant(name, lambda repeat: peers.time_calls(lambda: model(images), repeat))
+    images = make_images(batch, net).to(memory_format=layout)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            model(images)
+
+    return Contestant(name, lambda repeat: peers.time_calls(forward, repeat))
+
+
+def training_step(net: str, batch: int, device: str, layout: torch.memory_format,
+                  autocast: bool = False) -> Callable[[], None]:
+    """Forward, loss, backward and SGD with momentum and weight decay, as `caldera bench --train`."""
+    model = make_model(net).train().to(device).to(memory_format=layout)
+    images = make_images(batch, net).to(device).to(memory_format=layout)
+    with torch.no_grad():
+        classes = model(images).shape[1]
+    labels = (torch.arange(batch) % classes).to(device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
+    scaler = torch.cuda.amp.GradScaler(enabled=autocast)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, torch.float16) if autocast else contextlib.nullcontext():
+            loss = torch.nn.functional.cross_entropy(model(images), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    return step
+
+
+def training_contestants(args: argparse.Namespace, net: str, batch: int,
+                         precision: str) -> list[Contestant]:
+    if args.cpu:
+        def on_cpu(layout: torch.memory_format) -> Callable[[int], float]:
+            step = training_step(net, batch, "cpu", layout)
+            return lambda repeat: peers.time_calls(step, repeat)
+
+        return [Contestant(name, on_cpu(layout)) for name, layout in CPU_LAYOUTS.items()]
+
+    def on_cuda(mode: CudaMode) -> Callable[[int], float]:
+        def measure(repeat: int) -> float:
+            torch.backends.cudnn.allow_tf32 = mode.tf32
+            torch.backends.cuda.matmul.allow_tf32 = mode.tf32
+            return time_on_device(step, repeat)
+
+        step = training_step(net, batch, "cuda", torch.channels_last, mode.autocast)
+        return measure
+
+    return [Contestant(mode.name, on_cuda(mode)) for mode in CUDA_MODES
+            if mode.precision == precision and mode.dtype == torch.float32]
 
 
 @dataclass(frozen=True)
@@ -81,10 +137,10 @@ def capture(mode: CudaMode, net: str, batch: int) -> CapturedNet:
     torch.backends.cuda.matmul.allow_tf32 = mode.tf32
     layout = torch.channels_last
     model = make_model(net).to("cuda", mode.dtype).to(memory_format=layout)
-    images = make_images(batch).to("cuda", mode.dtype).to(memory_format=layout)
+    images = make_images(batch, net).to("cuda", mode.dtype).to(memory_format=layout)
     autocast = (torch.autocast("cuda", torch.float16, cache_enabled=False) if mode.autocast
                 else contextlib.nullcontext())
-    with autocast:
+    with torch.inference_mode(), autocast:
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -131,6 +187,8 @@ def cuda_contestant(mode: CudaMode, net: str, batch: int, copies: bool) -> Conte
 
 def torch_contestants(args: argparse.Namespace, net: str, batch: int,
                       precision: str) -> list[Contestant]:
+    if args.train:
+        return training_contestants(args, net, batch, precision)
     if args.cpu:
         return [cpu_contestant(name, layout, net, batch) for name, layout in CPU_LAYOUTS.items()]
     return [cuda_contestant(mode, net, batch, args.copies)
@@ -141,7 +199,7 @@ def compare(args: argparse.Namespace, caldera: Caldera, precision: str) -> list[
     rows = []
     for net in args.nets:
         for batch in args.batch:
-            contestants = [caldera.contestant(net, batch, precision),
+            contestants = [caldera.contestant(net, batch, precision, args.train),
                            *torch_contestants(args, net, batch, precision)]
             rounds = peers.take_turns(contestants, args.rounds, args.repeat)
             rows.append(Row({"net": net, "batch": batch, "precision": precision}, rounds))
@@ -153,16 +211,20 @@ def parse_arguments() -> argparse.Namespace:
                                precision="fp32, with CUDA both")
     parser.add_argument("--cpu", action="store_true", default=not torch.cuda.is_available(),
                         help="PyTorch on the CPU even where there is CUDA")
+    parser.add_argument("--train", action="store_true",
+                        help="time training steps: forward, loss, backward and SGD")
     parser.add_argument("--copies", action="store_true",
                         help="with CUDA: count copying pixels and logits between pinned host "
                         "memory and the device, by the host's clock")
     args = parser.parse_args()
     args.batch = args.batch or ([1, 8] if args.cpu else [1, 256])
-    args.precision = args.precision or (["fp32"] if args.cpu else ["fp32", "fp16"])
+    args.precision = args.precision or (["fp32"] if args.cpu or args.train else ["fp32", "fp16"])
     if args.cpu and "fp16" in args.precision:
         raise PeerError("PyTorch on the CPU is held against fp32 only")
-    if args.cpu and args.copies:
-        raise PeerError("--copies is for CUDA")
+    if args.copies and (args.cpu or args.train):
+        raise PeerError("--copies is for CUDA, and for inference")
+    if args.train and "fp16" in args.precision:
+        raise PeerError("caldera trains in fp32 alone: give --precision fp32")
     return args
 
 
@@ -180,12 +242,11 @@ def main() -> None:
     caldera = Caldera(peers.find_caldera(args.caldera), args.device)
     device, driver = caldera.device_and_driver()
     rows = []
-    with torch.inference_mode():
-        for precision in args.precision:
-            table = compare(args, caldera, precision)
-            peers.print_table(table)
-            print()
-            rows += table
+    for precision in args.precision:
+        table = compare(args, caldera, precision)
+        peers.print_table(table)
+        print()
+        rows += table
     peers.print_runs(args)
     print(f"PyTorch {torch.__version__} on {what_torch_runs_on(args)}; "
           f"Caldera on {device}, {driver}")

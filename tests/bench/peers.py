@@ -59,18 +59,20 @@ class Caldera:
     program: str
     device: str | None
 
-    def bench(self, net: str, batch: int, precision: str, repeat: int,
+    def bench(self, net: str, batch: int, precision: str, repeat: int, train: bool = False,
               environment: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object of `caldera bench`."""
         command = [*launcher(), self.program, "bench", net, "--batch", str(batch),
                    "--precision", precision, "--repeat", str(repeat), "--json"]
+        if train:
+            command += ["--train"]
         if self.device is not None:
             command += ["--device", self.device]
         return run_json(command, environment)
 
-    def contestant(self, net: str, batch: int, precision: str) -> Contestant:
+    def contestant(self, net: str, batch: int, precision: str, train: bool = False) -> Contestant:
         def median_ms(repeat: int) -> float:
-            return float(self.bench(net, batch, precision, repeat)["median_ms"])
+            return float(self.bench(net, batch, precision, repeat, train)["median_ms"])
 
         return Contestant(CALDERA, median_ms)
 
