@@ -336,6 +336,10 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
   }
   plan.graph = std::move(graph);
   plan.states = lay_out_states(plan.graph);
+  if (plan.states.bytes > 0 && plan.precision != Precision::kFp32) {
+    return Error{ErrorCode::kUnsupported,
+                 "a graph that trains runs in fp32: choose that precision"};
+  }
   plan.parameters = std::move(weights);
   CALDERA_TRY(Planner(capabilities, device_name, options, tuning, plan).run());
   return plan;

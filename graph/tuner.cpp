@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <utility>
 
 #include "caldera/reference.h"
 
@@ -46,8 +47,12 @@ Graph graph_of(const Graph& graph, const Node& node, int64_t images) {
   };
   for (ValueId& input : copy.inputs) {
     Value value = graph.value(input);
-    value.producer = NodeId::kNone;
-    const bool activation = value.role == ValueRole::kActivation || value.role == ValueRole::kInput;
+    const NodeId producer = std::exchange(value.producer, NodeId::kNone);
+    bool activation = value.role == ValueRole::kActivation || value.role == ValueRole::kInput;
+    if (producer != NodeId::kNone && graph.node(producer).kind() == OpKind::kTransposeWeight) {
+      value.role = ValueRole::kParameter;  // Of the shape that the kernel sees.
+      activation = false;
+    }
     if (activation) {
       value.role = ValueRole::kInput;
       value.shape[0] = std::min(value.shape[0], images);
@@ -229,7 +234,8 @@ class Tuner {
     std::map<std::string, size_t> index;
     for (size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
       const Node& node = plan_.graph.nodes[i];
-      if (variants_of(node).size() < 2) continue;
+      // What training adds is little next to the convolutions, or has but one good kernel.
+      if (node.kind() > OpKind::kDropout || variants_of(node).size() < 2) continue;
       const std::string problem = problem_key(plan_.graph, node, plan_.precision);
       if (options_.only_missing && !known_.choice(problem).empty()) continue;
       const auto [at, is_new] = index.emplace(problem, report_.layers.size());

@@ -18,7 +18,7 @@ namespace caldera {
 
 struct TrainerOptions {
   TrainingSpec spec{};
-  SessionOptions session{};  // kernels, precision, tuned, profile, submit_seconds.
+  SessionOptions session{};  // kernels, tuned, tune, profile, submit_seconds; precision kFp32.
   uint64_t seed = 0;         // Of dropout.
 };
 
