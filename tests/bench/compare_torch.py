@@ -208,7 +208,8 @@ def compare(args: argparse.Namespace, caldera: Caldera, precision: str) -> list[
 
 def parse_arguments() -> argparse.Namespace:
     parser = peers.make_parser(__doc__, batch="1 and 8, with CUDA 1 and 256",
-                               precision="fp32, with CUDA both")
+                               precision="fp32, with CUDA both",
+                               more_nets=("cifar_resnet20", "cifar_resnet56"))
     parser.add_argument("--cpu", action="store_true", default=not torch.cuda.is_available(),
                         help="PyTorch on the CPU even where there is CUDA")
     parser.add_argument("--train", action="store_true",

@@ -174,12 +174,14 @@ def count(text: str) -> int:
     return value
 
 
-def make_parser(description: str | None, batch: str,
-                precision: str) -> argparse.ArgumentParser:
+def make_parser(description: str | None, batch: str, precision: str,
+                more_nets: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """`more_nets`: those to be asked for by name, beside NETS."""
     parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", nargs="+", choices=NETS, default=NETS, metavar="NET",
-                        help=f"which of {', '.join(NETS)} (default: all)")
+    parser.add_argument("--nets", nargs="+", choices=(*NETS, *more_nets), default=NETS,
+                        metavar="NET", help=f"which of {', '.join((*NETS, *more_nets))} "
+                        f"(default: {', '.join(NETS)})")
     parser.add_argument("--batch", nargs="+", type=count, metavar="N",
                         help=f"images at once (default: {batch})")
     parser.add_argument("--precision", nargs="+", choices=("fp32", "fp16"), metavar="P",
