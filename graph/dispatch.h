@@ -27,7 +27,8 @@ enum class WeightLayout : uint8_t {
   kWinograd4,  // The same 36 times.
 };
 
-// A parameter in one layout: uploaded once, however many dispatches read it.
+// A parameter in one layout: uploaded once, however many dispatches read it. What training changes is
+// packed by a dispatch instead, into a workspace (Emitter::weight).
 struct PackedWeight {
   ValueId value = ValueId::kNone;
   WeightLayout layout = WeightLayout::kVector;
@@ -36,7 +37,6 @@ struct PackedWeight {
   // The parameter that it is packed from: `value`, or what TransposeWeight is to transpose.
   ValueId source = ValueId::kNone;
   int32_t transposed_groups = 0;  // 0: not transposed.
-  bool on_device = false;         // Packed by a dispatch, since its source changes by step.
   std::vector<uint32_t> table{};  // In place of a source: words that a kernel looks things up in.
 };
 

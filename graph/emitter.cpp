@@ -50,23 +50,30 @@ Binding Emitter::weight(ValueId value, WeightLayout layout) {
     weight.source = transpose.inputs[0];
     weight.transposed_groups = std::get<TransposeWeightAttrs>(transpose.attrs).groups;
   }
-  weight.on_device = states_.holds(weight.source);
-  const bool lies_so = layout == WeightLayout::kVector ||
-                       (layout == WeightLayout::kOhwi && precision_ == Precision::kFp32);
-  if (weight.on_device && lies_so && weight.transposed_groups == 0) return state(weight.source);
+  weight.bytes = packed_bytes(v.shape, layout, precision_);
+  if (states_.holds(weight.source)) return packed_state(weight);
 
   const auto [at, is_new] =
       weight_index_.emplace(std::pair(value, layout), static_cast<uint32_t>(weights_.size()));
-  const uint32_t index = at->second;
-  if (is_new) {
-    weight.bytes = packed_bytes(v.shape, layout, precision_);
-    weights_.push_back(weight);
-    if (weight.on_device) pack(weight, index);
-  }
-  return {BindingKind::kWeight, index, 0, weights_[index].bytes};
+  if (is_new) weights_.push_back(weight);
+  return {BindingKind::kWeight, at->second, 0, weight.bytes};
 }
 
-void Emitter::pack(const PackedWeight& weight, uint32_t index) {
+Binding Emitter::packed_state(const PackedWeight& weight) {
+  const bool lies_so = weight.layout == WeightLayout::kVector ||
+                       (weight.layout == WeightLayout::kOhwi && precision_ == Precision::kFp32);
+  if (lies_so && weight.transposed_groups == 0) return state(weight.source);
+  const auto [at, is_new] = packed_index_.emplace(std::pair(weight.value, weight.layout),
+                                                  static_cast<uint32_t>(workspaces_.size()));
+  const Binding packed{BindingKind::kWorkspace, at->second, 0, weight.bytes};
+  if (is_new) {
+    workspaces_.push_back(weight.bytes);
+    pack(weight, packed);
+  }
+  return packed;
+}
+
+void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
   const Shape& shape = graph_.value(weight.value).shape;
   const Shape& source = graph_.value(weight.source).shape;
   const bool image = shape.size() == 4;
@@ -84,9 +91,8 @@ void Emitter::pack(const PackedWeight& weight, uint32_t index) {
   // The filters between four channels and four, or a vector of four, an invocation.
   const uint64_t invocations =
       winograd ? outputs8 / 4 * vectors(shape[1]) : weight.bytes / (4 * element_bytes(precision_));
-  Dispatch& made =
-      dispatch(node_, winograd ? ShaderId::pack_winograd : ShaderId::pack_weight, p,
-               {state(weight.source), {BindingKind::kWeight, index, 0, weight.bytes}}, invocations);
+  Dispatch& made = dispatch(node_, winograd ? ShaderId::pack_winograd : ShaderId::pack_weight, p,
+                            {state(weight.source), packed}, invocations);
   if (winograd) {
     made.constants.push_back(weight.layout == WeightLayout::kWinograd2);
     made.constants.push_back(weight.transposed_groups > 0);
@@ -110,11 +116,15 @@ Binding Emitter::table(std::vector<uint32_t> words) {
 }
 
 Binding Emitter::unused(ValueId weight_value) {
+  constexpr uint64_t kLittle = 16;
   if (states_.holds(weight_value)) {
-    return {BindingKind::kState, static_cast<uint32_t>(weight_value), 0, 16};
+    return {BindingKind::kState, static_cast<uint32_t>(weight_value), 0, kLittle};
   }
   for (const auto& [key, index] : weight_index_) {
-    if (key.first == weight_value) return {BindingKind::kWeight, index, 0, 16};
+    if (key.first == weight_value) return {BindingKind::kWeight, index, 0, kLittle};
+  }
+  for (const auto& [key, index] : packed_index_) {
+    if (key.first == weight_value) return {BindingKind::kWorkspace, index, 0, kLittle};
   }
   return weight(weight_value, WeightLayout::kVector);
 }

@@ -73,7 +73,8 @@ class Emitter {
   }
 
  private:
-  void pack(const PackedWeight& weight, uint32_t index);
+  Binding packed_state(const PackedWeight& weight);
+  void pack(const PackedWeight& weight, const Binding& packed);
 
   const Capabilities& capabilities_;
   const Graph& graph_;
@@ -82,7 +83,8 @@ class Emitter {
   std::vector<Dispatch>& dispatches_;
   std::vector<PackedWeight>& weights_;
   std::vector<uint64_t>& workspaces_;
-  std::map<std::pair<ValueId, WeightLayout>, uint32_t> weight_index_;
+  std::map<std::pair<ValueId, WeightLayout>, uint32_t> weight_index_;  // Into weights_.
+  std::map<std::pair<ValueId, WeightLayout>, uint32_t> packed_index_;  // Into workspaces_.
   int64_t first_ = 0;
   int64_t images_ = 0;
   NodeId node_ = NodeId::kNone;

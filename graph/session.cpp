@@ -34,7 +34,6 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
                                     MemoryKind::kDevice, "the weights"));
   std::vector<UploadItem> items;
   for (const PackedWeight& weight : plan.weights) {
-    if (weight.on_device) continue;
     if (!weight.table.empty()) {
       items.push_back({weight.offset, weight.bytes, [&](std::span<std::byte> to) {
                          std::ranges::fill(to, std::byte{0});
