@@ -151,6 +151,14 @@ uint32_t Emitter::workgroup_size() const {
       {64u, capabilities_.max_workgroup_invocations, capabilities_.max_workgroup_size[0]});
 }
 
+Dispatch& Emitter::dispatch(NodeId node, StoredShader shader, const PushConstants& push,
+                            std::vector<Binding> bindings, uint64_t invocations) {
+  Dispatch& made = dispatch(node, shader.shader, push, std::move(bindings), invocations);
+  made.shader =
+      shader.precision == Precision::kFp16 ? with_f16_storage(shader.shader) : shader.shader;
+  return made;
+}
+
 Dispatch& Emitter::dispatch(NodeId node, ShaderId shader, const PushConstants& push,
                             std::vector<Binding> bindings, uint64_t invocations,
                             uint32_t workgroup_size) {

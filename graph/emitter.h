@@ -12,6 +12,12 @@
 
 namespace caldera {
 
+// A shader for values of this precision.
+struct StoredShader {
+  ShaderId shader{};
+  Precision precision = Precision::kFp32;
+};
+
 class Emitter {
  public:
   Emitter(const Capabilities& capabilities, const Graph& graph, const StateLayout& states,
@@ -63,6 +69,9 @@ class Emitter {
 
   // A workgroup size that suits a kernel which has no wish of its own.
   uint32_t workgroup_size() const;
+  // The same of a shader for values of another precision than the plan's.
+  Dispatch& dispatch(NodeId node, StoredShader shader, const PushConstants& push,
+                     std::vector<Binding> bindings, uint64_t invocations);
   // Appends a dispatch of `invocations`, in workgroups of `workgroup_size` (its constant 0), of the
   // shader for this precision.
   Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,

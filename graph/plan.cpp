@@ -155,6 +155,11 @@ class Planner {
             .pixels = static_cast<uint32_t>(shape.pixels())};
   }
 
+  // Of a value that is stored in its own precision, whatever the plan's.
+  static StoredShader stored(ShaderId shader, const ImageShape& shape) {
+    return {shader, shape.precision};
+  }
+
   // A change of layout between the host and the arena.
   template <typename Emit>
   Status emit_edge(ValueId value, Emit emit) {
@@ -177,7 +182,7 @@ class Planner {
     plan_.input_offsets.push_back(plan_.input_bytes);
     plan_.input_bytes += staging_bytes(emitter_.shape(value));
     return emit_edge(value, [&](const ImageShape& shape, const shader::LayoutParams& params) {
-      emitter_.dispatch(NodeId::kNone, ShaderId::pack_nchw, params,
+      emitter_.dispatch(NodeId::kNone, stored(ShaderId::pack_nchw, shape), params,
                         {emitter_.host_input(index), emitter_.activation(value)},
                         uint64_t{params.images} * params.pixels * shape.c4());
     });
@@ -187,8 +192,8 @@ class Planner {
     const ValueId value = plan_.graph.outputs[index];
     plan_.output_offsets.push_back(plan_.output_bytes);
     plan_.output_bytes += staging_bytes(emitter_.shape(value));
-    return emit_edge(value, [&](const ImageShape&, const shader::LayoutParams& params) {
-      emitter_.dispatch(NodeId::kNone, ShaderId::unpack_nchw, params,
+    return emit_edge(value, [&](const ImageShape& shape, const shader::LayoutParams& params) {
+      emitter_.dispatch(NodeId::kNone, stored(ShaderId::unpack_nchw, shape), params,
                         {emitter_.activation(value), emitter_.host_output(index)},
                         uint64_t{params.images} * params.pixels * params.channels);
     });
@@ -336,10 +341,6 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
   }
   plan.graph = std::move(graph);
   plan.states = lay_out_states(plan.graph);
-  if (plan.states.bytes > 0 && plan.precision != Precision::kFp32) {
-    return Error{ErrorCode::kUnsupported,
-                 "a graph that trains runs in fp32: choose that precision"};
-  }
   plan.parameters = std::move(weights);
   CALDERA_TRY(Planner(capabilities, device_name, options, tuning, plan).run());
   return plan;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace caldera {
 
@@ -21,7 +22,10 @@ struct Trainer::Impl {
   Session session;
   std::vector<std::string> parameters;
   OptimizerAttrs optimizer;
+  LossScale scaling;
   uint64_t seed = 0;
+  float loss_scale = 1;
+  int64_t updates_at_scale = 0;
   int64_t updates = 0;
   int64_t runs = 0;
   std::vector<float> loss, logits, norms;
@@ -36,7 +40,7 @@ struct Trainer::Impl {
     const auto t = static_cast<double>(updates + 1);
     set(ScalarSlot::kLearningRate, learning_rate);
     set(ScalarSlot::kApply, apply);
-    set(ScalarSlot::kLossScale, 1);
+    set(ScalarSlot::kLossScale, loss_scale);
     set(ScalarSlot::kBiasCorrection1, 1 - std::pow(double{optimizer.beta1}, t));
     set(ScalarSlot::kBiasCorrection2, 1 - std::pow(double{optimizer.beta2}, t));
     set(ScalarSlot::kStatisticsShare, 1 / static_cast<double>(runs + 1));
@@ -51,7 +55,24 @@ struct Trainer::Impl {
     result.gradient_norm = std::sqrt(double{norms[0]});
     result.skipped = !std::isfinite(norms[0]);
     if (apply && !result.skipped) ++updates;
+    if (apply && mixed()) result.rescaled = rescale(result.skipped);
     return result;
+  }
+
+  bool mixed() const { return session.precision() == Precision::kFp16; }
+
+  // Whether the scale went down.
+  bool rescale(bool overflowed) {
+    if (overflowed) {
+      updates_at_scale = 0;
+      const float smaller = std::max(loss_scale * scaling.backoff, scaling.least);
+      return std::exchange(loss_scale, smaller) > smaller;
+    }
+    if (++updates_at_scale == scaling.growth_interval) {
+      updates_at_scale = 0;
+      loss_scale *= scaling.growth;
+    }
+    return false;
   }
 };
 
@@ -64,8 +85,10 @@ Result<Trainer> Trainer::create(const Device& device, const Graph& forward, cons
     CALDERA_TRY_ASSIGN(TrainingGraph training, make_training_graph(forward, options.spec));
     CALDERA_TRY_ASSIGN(Session session,
                        Session::create(device, training.graph, weights, options.session));
-    auto impl = std::make_unique<Impl>(Impl{std::move(session), std::move(training.parameters),
-                                            options.spec.optimizer, options.seed});
+    auto impl =
+        std::make_unique<Impl>(Impl{std::move(session), std::move(training.parameters),
+                                    options.spec.optimizer, options.loss_scale, options.seed});
+    if (impl->mixed()) impl->loss_scale = options.loss_scale.initial;
     const auto size_of = [&](size_t output) {
       return static_cast<size_t>(
           element_count(training.graph.value(training.graph.outputs[output]).shape));
@@ -124,6 +147,12 @@ int64_t Trainer::runs() const {
 }
 void Trainer::set_runs(int64_t runs) {
   impl_->runs = runs;
+}
+float Trainer::loss_scale() const {
+  return impl_->loss_scale;
+}
+void Trainer::set_loss_scale(float scale) {
+  impl_->loss_scale = scale;
 }
 const Session& Trainer::session() const {
   return impl_->session;

@@ -114,9 +114,6 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
 }
 
 Result<int> run_bench(const Args& args) {
-  if (args.train && args.device.precision != Precision::kFp32) {
-    return usage_error("--train runs in fp32: leave --precision out");
-  }
   CALDERA_TRY_ASSIGN(Workload work, make_workload(args.model, args.device, args.size));
   // First, so that the first run finds the device as a program does that just opened it.
   CALDERA_TRY_ASSIGN(const Bench bench,

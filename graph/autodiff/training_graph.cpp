@@ -125,7 +125,7 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
   append_optimizer(to, without_decay, undecayed, {norms, scalars}, "optimizer without decay");
   CALDERA_TRY(to.status());
 
-  for (const ValueId precise : {targets, scalars, loss, norms, logits}) {
+  for (const ValueId precise : {targets, scalars, loss, norms}) {
     graph.value(precise).full_precision = true;
   }
   for (Node& node : graph.nodes) {

@@ -27,23 +27,26 @@ void emit_gradient(Emitter& emitter, const Node& node) {
                    p.pixels);
 }
 
-// Cross-entropy, or its gradient, which alone has scalars.
 void emit_cross_entropy(Emitter& emitter, const Node& node) {
-  const bool gradient = node.inputs.size() == 3;
   const shader::SoftmaxParams p = params(emitter.shape(node.inputs[0]), emitter.images());
-  const Binding targets = emitter.activation(node.inputs[1]);
-  Dispatch& dispatch = emitter.dispatch(
-      id_of(emitter.graph(), node), ShaderId::cross_entropy, p,
-      {emitter.activation(node.inputs[0]), targets,
-       gradient ? emitter.whole(node.inputs[2]) : targets, emitter.activation(node.output)},
-      p.pixels);
-  dispatch.constants.push_back(gradient);
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::cross_entropy, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
+                    emitter.activation(node.output)},
+                   p.pixels);
+}
+
+void emit_cross_entropy_gradient(Emitter& emitter, const Node& node) {
+  const shader::SoftmaxParams p = params(emitter.shape(node.inputs[0]), emitter.images());
+  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::cross_entropy_gradient, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
+                    emitter.whole(node.inputs[2]), emitter.activation(node.output)},
+                   p.pixels);
 }
 
 constexpr KernelVariant kGradient[] = {{"softmax_gradient_row", nullptr, emit_gradient}};
 constexpr KernelVariant kCrossEntropy[] = {{"cross_entropy_row", nullptr, emit_cross_entropy}};
 constexpr KernelVariant kCrossEntropyGradient[] = {
-    {"cross_entropy_gradient_row", nullptr, emit_cross_entropy}};
+    {"cross_entropy_gradient_row", nullptr, emit_cross_entropy_gradient}};
 constexpr KernelVariant kVariants[] = {{"softmax_row", nullptr, emit}};
 
 }  // namespace

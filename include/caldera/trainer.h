@@ -16,10 +16,26 @@
 
 namespace caldera {
 
+// Small gradients are lost in halves, so the loss is scaled up before the backward pass: down again
+// when a gradient overflows, which skips the step, and up after so many steps without.
+// (Micikevicius et al., "Mixed Precision Training", arXiv 1710.03740; the figures are PyTorch's
+// GradScaler's.)
+struct LossScale {
+  float initial = 65536;
+  float growth = 2;
+  int64_t growth_interval = 2000;  // Updates.
+  float backoff = 0.5f;
+  float least = 1;  // A gradient that overflows at this scale is not the scale's fault.
+};
+
 struct TrainerOptions {
   TrainingSpec spec{};
-  SessionOptions session{};  // kernels, tuned, tune, profile, submit_seconds; precision kFp32.
-  uint64_t seed = 0;         // Of dropout.
+  // kernels, tuned, tune, profile, submit_seconds. Of precision kFp16, where the device has it,
+  // training is mixed: activations and their gradients, and the weights that kernels read, are
+  // stored as halves; parameters, their gradients, moments, statistics, sums and the loss are f32.
+  SessionOptions session{};
+  LossScale loss_scale{};  // Of mixed training; else 1.
+  uint64_t seed = 0;       // Of dropout.
 };
 
 struct StepResult {
@@ -27,6 +43,8 @@ struct StepResult {
   double gradient_norm = 0;  // Of all gradients added since the last update, before clipping.
   // A gradient was infinite or no number: nothing was updated.
   bool skipped = false;
+  // It may have been the loss scale's doing, which is smaller now: the next step may be fine.
+  bool rescaled = false;
 };
 
 class Trainer {
@@ -63,6 +81,10 @@ class Trainer {
   // Steps and accumulations so far: dropout's random numbers follow from it.
   int64_t runs() const;
   void set_runs(int64_t runs);
+
+  // That the next step takes; 1 unless training is mixed.
+  float loss_scale() const;
+  void set_loss_scale(float scale);
 
   const Session& session() const;
 

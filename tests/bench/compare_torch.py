@@ -219,13 +219,11 @@ def parse_arguments() -> argparse.Namespace:
                         "memory and the device, by the host's clock")
     args = parser.parse_args()
     args.batch = args.batch or ([1, 8] if args.cpu else [1, 256])
-    args.precision = args.precision or (["fp32"] if args.cpu or args.train else ["fp32", "fp16"])
+    args.precision = args.precision or (["fp32"] if args.cpu else ["fp32", "fp16"])
     if args.cpu and "fp16" in args.precision:
         raise PeerError("PyTorch on the CPU is held against fp32 only")
     if args.copies and (args.cpu or args.train):
         raise PeerError("--copies is for CUDA, and for inference")
-    if args.train and "fp16" in args.precision:
-        raise PeerError("caldera trains in fp32 alone: give --precision fp32")
     return args
 
 
