@@ -25,22 +25,12 @@ bool driver_is_known() {
   return driver() == "swiftshader" || driver_has_halves();
 }
 
-// A kernel of an operator that training adds to graphs.
-bool is_of_training(std::string_view variant) {
-  for (size_t kind = static_cast<size_t>(OpKind::kDropout) + 1; kind < std::variant_size_v<Attrs>;
-       ++kind) {
-    if (variant.starts_with(std::string(op_name(static_cast<OpKind>(kind))) + "_")) return true;
-  }
-  return false;
-}
-
 // Whether a driver that is known runs the variant on some case.
 bool runs_here(std::string_view variant, Precision precision) {
   const auto is = [&](std::string_view part) { return variant.find(part) != variant.npos; };
   const bool halves = precision == Precision::kFp16;
   if (halves && !driver_has_halves()) return false;
-  if (halves && is_of_training(variant)) return false;          // Tested in one precision so far.
-  if (is("_coopmat_")) return halves && driver_has_matrices();  // Products of halves alone.
+  if (is("_coopmat_")) return halves && driver_has_matrices();     // Products of halves alone.
   if (is("_gemm_") && halves) return variant.ends_with("_32x32");  // left_out() of op_test.cpp.
   if (is("_subgroup") || is("_winograd") || variant == "linear_panel") {
     return driver_has_subgroups_of_eight();
