@@ -34,6 +34,13 @@ struct Metadata {
   std::vector<std::string> labels;
 };
 
+// A training checkpoint is a model with more beside it (models/training/training_state.h).
+void drop_training(Checkpoint& checkpoint) {
+  if (checkpoint.metadata.erase("caldera_training") == 0) return;
+  std::erase_if(checkpoint.tensors,
+                [](const NamedTensor& named) { return named.name.starts_with("training."); });
+}
+
 // What the file says of itself; nothing where Caldera did not write it.
 Result<std::optional<Metadata>> read_metadata(const Checkpoint& checkpoint) {
   const auto entry = checkpoint.metadata.find(std::string(kMetadataKey));
@@ -127,7 +134,8 @@ Result<Architecture> choose_architecture(const Checkpoint& checkpoint, const std
 
 Result<Model> Model::load(const std::filesystem::path& path, const ModelOptions& options) {
   return detail::no_throw<Result<Model>>(path.string(), [&]() -> Result<Model> {
-    CALDERA_TRY_ASSIGN(const Checkpoint file, read_checkpoint(path));
+    CALDERA_TRY_ASSIGN(Checkpoint file, read_checkpoint(path));
+    drop_training(file);
     Result<std::optional<Metadata>> read = read_metadata(file);
     if (!read.ok()) return in_file(path, read.error());
     const std::optional<Metadata> metadata = *std::move(read);
@@ -177,33 +185,61 @@ Result<Model> Model::load(const std::filesystem::path& path, const ModelOptions&
   });
 }
 
-Result<Model> Model::create(std::string_view architecture, uint64_t seed) {
+Result<Model> Model::initialized(std::string_view architecture, uint64_t seed, bool calibrated) {
   return detail::no_throw<Result<Model>>(architecture, [&]() -> Result<Model> {
+    CALDERA_TRY_ASSIGN(const Architecture found, find_architecture(architecture));
+    CALDERA_TRY_ASSIGN(const Graph graph, build_graph(found, 1));
+    CALDERA_TRY_ASSIGN(const Preprocess preprocess, default_preprocess(found));
+    Weights weights = initial_weights(graph, seed);
+    if (calibrated) {
+      // Small images tell the statistics well enough, and soon.
+      const int32_t side = found.family == Family::kCifarResNet ? 16 : 64;
+      const Size2d size{std::min(side, found.input.h), std::min(side, found.input.w)};
+      CALDERA_TRY_ASSIGN(const Graph small, build_graph(found, 2, size));
+      weights = calibrate_batch_norm(small, std::move(weights), seed);
+    }
+    return from_weights(found, preprocess, default_labels(found), weights);
+  });
+}
+
+Result<Model> Model::create(std::string_view architecture, uint64_t seed) {
+  return initialized(architecture, seed, /*calibrated=*/true);
+}
+
+Result<Model> Model::untrained(std::string_view architecture, uint64_t seed) {
+  return initialized(architecture, seed, /*calibrated=*/false);
+}
+
+Result<Model> Model::from_weights(const Architecture& architecture, const Preprocess& preprocess,
+                                  std::vector<std::string> labels, const Weights& weights) {
+  return detail::no_throw<Result<Model>>(architecture.name, [&]() -> Result<Model> {
     Model model;
-    CALDERA_TRY_ASSIGN(model.architecture_, find_architecture(architecture));
-    CALDERA_TRY_ASSIGN(const Graph graph, build_graph(model.architecture_, 1));
-    CALDERA_TRY_ASSIGN(model.preprocess_, default_preprocess(model.architecture_));
-    model.labels_ = default_labels(model.architecture_);
-    // Small images tell the statistics well enough, and soon.
-    const bool cifar = model.architecture_.family == Family::kCifarResNet;
-    const int32_t side = cifar ? 16 : 64;
-    const Size2d size{std::min(side, model.architecture_.input.h),
-                      std::min(side, model.architecture_.input.w)};
-    CALDERA_TRY_ASSIGN(const Graph small, build_graph(model.architecture_, 2, size));
-    model.weights_ = calibrate_batch_norm(small, initial_weights(graph, seed), seed);
+    model.architecture_ = architecture;
+    model.preprocess_ = preprocess;
+    model.labels_ = std::move(labels);
+    if (static_cast<int64_t>(model.labels_.size()) != architecture.classes) {
+      return invalid(fmt::format("{} has {} classes, but was given {} labels", architecture.name,
+                                 architecture.classes, model.labels_.size()));
+    }
+    CALDERA_TRY_ASSIGN(const Graph graph, build_graph(architecture, 1));
     // In the order of PyTorch's state_dict, with the counters that it has beside running
     // statistics.
     constexpr std::string_view kLastState = "running_var";
     for (const Value& value : graph.values) {
-      const auto weight = model.weights_.find(value.name);
-      if (weight == model.weights_.end()) continue;
+      const auto weight = weights.find(value.name);
+      if (weight == weights.end()) continue;
       model.checkpoint_.tensors.push_back({value.name, weight->second});
       if (!value.name.ends_with(kLastState)) continue;
-      const std::string module = value.name.substr(0, value.name.size() - kLastState.size());
+      const std::string counter =
+          value.name.substr(0, value.name.size() - kLastState.size()) + "num_batches_tracked";
+      const auto count = weights.find(counter);
       model.checkpoint_.tensors.push_back(
-          {module + "num_batches_tracked",
-           Tensor::from_bytes(DType::kI64, {}, std::vector<std::byte>(sizeof(int64_t)))});
+          {counter,
+           count != weights.end()
+               ? count->second
+               : Tensor::from_bytes(DType::kI64, {}, std::vector<std::byte>(sizeof(int64_t)))});
     }
+    CALDERA_TRY_ASSIGN(model.weights_, bind_weights(graph, model.checkpoint_));
     return model;
   });
 }
@@ -221,10 +257,14 @@ Result<Session> Model::session(const Device& device, int64_t batch,
 }
 
 Status Model::save(const std::filesystem::path& path) const {
+  return write_safetensors(path, file());
+}
+
+Checkpoint Model::file() const {
   Checkpoint checkpoint = checkpoint_;
   checkpoint.metadata.insert_or_assign(std::string(kMetadataKey), write_metadata(*this));
   checkpoint.metadata.emplace("format", "pt");  // Which Hugging Face's readers want to see.
-  return write_safetensors(path, checkpoint);
+  return checkpoint;
 }
 
 Result<std::vector<std::string>> read_labels(const std::filesystem::path& path) {

@@ -72,10 +72,11 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
       ->type_name("NAME");
   command.add_option("--labels", args.labels, "Names of the classes, one a line, over the file's")
       ->type_name("FILE");
-  command
-      .add_option("--seed", args.seed, "Seed of random weights, where MODEL is an architecture (0)")
-      ->type_name("N")
-      ->check(whole_number);
+  add_seed_option(command, args.seed, "Seed of random weights, where MODEL is an architecture (0)");
+}
+
+void add_seed_option(CLI::App& command, uint64_t& seed, const std::string& description) {
+  command.add_option("--seed", seed, description)->type_name("N")->check(whole_number);
 }
 
 void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
@@ -104,10 +105,20 @@ void add_ensemble(CLI::App& command, ModelArgs& args) {
   add_model_options(command, args);
 }
 
-void add_device_options(CLI::App& command, DeviceArgs& args) {
+void add_device_option(CLI::App& command, DeviceArgs& args) {
   command.add_option("--device", args.device, "By name, index or UUID; see `caldera devices`")
       ->envname("CALDERA_DEVICE")
       ->type_name("DEVICE");
+}
+
+void add_opening_options(CLI::App& command, DeviceArgs& args) {
+  command.add_flag("--no-cache", args.no_cache,
+                   "Keep and use nothing between runs: pipelines, tuning");
+  command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
+}
+
+void add_device_options(CLI::App& command, DeviceArgs& args) {
+  add_device_option(command, args);
   const auto choose = [&args](const std::string& name) {
     args.precision = name == precision_name(Precision::kFp16) ? Precision::kFp16 : Precision::kFp32;
   };
@@ -119,9 +130,7 @@ void add_device_options(CLI::App& command, DeviceArgs& args) {
       ->check(CLI::IsMember({"fp32", "fp16"}));
   command.add_flag("--tune", args.tune, "Measure kernels first, where `caldera tune` has not");
   command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
-  command.add_flag("--no-cache", args.no_cache,
-                   "Keep and use nothing between runs: pipelines, tuning");
-  command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
+  add_opening_options(command, args);
 }
 
 void add_view_options(CLI::App& command, ViewArgs& args) {

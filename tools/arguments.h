@@ -44,6 +44,7 @@ struct ViewArgs {
 
 // --arch, --preprocess, --labels, --seed.
 void add_model_options(CLI::App& command, ModelArgs& args);
+void add_seed_option(CLI::App& command, uint64_t& seed, const std::string& description);
 // A positional argument for one model, and the options above. Required, without a model to take in
 // its place.
 void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
@@ -54,6 +55,9 @@ void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise 
 void add_ensemble(CLI::App& command, ModelArgs& args);
 // --device, --precision, --tune, --no-fuse, --no-cache, --validation.
 void add_device_options(CLI::App& command, DeviceArgs& args);
+// Of those, for commands that choose the rest themselves: --device; --no-cache, --validation.
+void add_device_option(CLI::App& command, DeviceArgs& args);
+void add_opening_options(CLI::App& command, DeviceArgs& args);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
 // --json.

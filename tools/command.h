@@ -14,6 +14,7 @@ namespace caldera::tool {
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitBadInput = 2;
+inline constexpr int kExitInterrupted = 130;  // As shells count Ctrl-C: 128 + SIGINT.
 
 // The chosen subcommand's work; gives the exit code.
 using Action = std::function<Result<int>()>;
@@ -26,6 +27,8 @@ void add_convert(CLI::App& app, Action& action);
 void add_classify(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_eval(CLI::App& app, Action& action);
+void add_finetune(CLI::App& app, Action& action);
+void add_train(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_profile(CLI::App& app, Action& action);
 void add_tune(CLI::App& app, Action& action);

@@ -71,7 +71,7 @@ void set_up(CLI::App& app, Action& action) {
   app.set_version_flag("--version", "caldera " CALDERA_VERSION, "Show the version");
   app.require_subcommand(1);
   app.footer(
-      "Exit status: 0 done, 1 failed, 2 bad usage or input.\n\n"
+      "Exit status: 0 done, 1 failed, 2 bad usage or input, 130 training stopped by Ctrl-C.\n\n"
       "Example:\n"
       "  caldera classify resnet50.pth cat.jpg --labels imagenet.txt");
   add_devices(app, action);
@@ -82,6 +82,8 @@ void set_up(CLI::App& app, Action& action) {
   add_classify(app, action);
   add_eval(app, action);
   add_run(app, action);
+  add_finetune(app, action);
+  add_train(app, action);
   add_bench(app, action);
   add_profile(app, action);
   add_tune(app, action);

@@ -36,9 +36,28 @@ size_t terminal_width() {
 
 }  // namespace
 
-Progress::Progress(int64_t total, std::string unit)
-    : total_(total), unit_(std::move(unit)), on_terminal_(isatty(STDERR_FILENO) == 1) {
+LiveLine::LiveLine() : on_terminal_(isatty(STDERR_FILENO) == 1) {}
+
+void LiveLine::show(std::string line) {
   if (!on_terminal_) return;
+  // A line that wraps could not be taken off again; many terminals wrap at their last column.
+  line.resize(std::min(line.size(), terminal_width() - 1));
+  shown = 1;
+  fmt::print(stderr, "\r\x1b[K{}", line);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+void LiveLine::clear() {
+  if (!drawn_) return;
+  fmt::print(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+  shown = 0;
+  drawn_ = false;
+}
+
+Progress::Progress(int64_t total, std::string unit) : total_(total), unit_(std::move(unit)) {
+  if (!line_.on_terminal()) return;
   // What a parent set, such as to ignore it, stays.
   struct sigaction before {};
   struct sigaction ours {};
@@ -53,7 +72,7 @@ Progress::~Progress() {
 }
 
 void Progress::update(int64_t done) {
-  if (!on_terminal_) return;
+  if (!line_.on_terminal()) return;
   const Clock::time_point now = Clock::now();
   if (now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
@@ -69,24 +88,13 @@ void Progress::draw(int64_t done, Clock::time_point now) {
   const int filled = static_cast<int>(part * kWidth);
   const std::string left =
       rate > 0 ? human_clock(static_cast<double>(total_ - done) / rate) + " left" : "";
-  std::string line =
-      fmt::format("[{}{}] {:3.0f}%  {} of {} {}  {:.{}f}/s  {}", std::string(filled, '#'),
-                  std::string(kWidth - filled, '.'), part * 100, grouped(done), grouped(total_),
-                  unit_, rate, rate < 10 ? 1 : 0, left);
-  // A line that wraps could not be taken off again; many terminals wrap at their last column.
-  line.resize(std::min(line.size(), terminal_width() - 1));
-  shown = 1;
-  fmt::print(stderr, "\r\x1b[K{}", line);
-  std::fflush(stderr);
-  drawn_ = true;
+  line_.show(fmt::format("[{}{}] {:3.0f}%  {} of {} {}  {:.{}f}/s  {}", std::string(filled, '#'),
+                         std::string(kWidth - filled, '.'), part * 100, grouped(done),
+                         grouped(total_), unit_, rate, rate < 10 ? 1 : 0, left));
 }
 
 void Progress::finish() {
-  if (!drawn_) return;
-  fmt::print(stderr, "\r\x1b[K");
-  std::fflush(stderr);
-  shown = 0;
-  drawn_ = false;
+  line_.clear();
 }
 
 }  // namespace caldera::tool

@@ -10,6 +10,26 @@
 
 namespace caldera::tool {
 
+// A line at the bottom of the screen that is drawn over and over, where standard error is a
+// terminal.
+class LiveLine {
+ public:
+  LiveLine();
+  ~LiveLine() { clear(); }
+  LiveLine(const LiveLine&) = delete;
+  LiveLine& operator=(const LiveLine&) = delete;
+
+  bool on_terminal() const { return on_terminal_; }
+  // Cut where the terminal ends.
+  void show(std::string line);
+  // Takes it off the screen, for a message in its place.
+  void clear();
+
+ private:
+  bool on_terminal_;
+  bool drawn_ = false;
+};
+
 class Progress {
  public:
   // `unit` as in "images".
@@ -29,8 +49,7 @@ class Progress {
 
   int64_t total_;
   std::string unit_;
-  bool on_terminal_;
-  bool drawn_ = false;
+  LiveLine line_;
   bool catches_interrupt_ = false;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_ = start_;

@@ -27,6 +27,13 @@ class Model {
   static Result<Model> load(const std::filesystem::path& path, const ModelOptions& options = {});
   // From nothing: He-initialised weights, batch-norm calibrated (calibrate_batch_norm).
   static Result<Model> create(std::string_view architecture, uint64_t seed);
+  // The same with batch-norm at one and zero: where training from nothing begins.
+  static Result<Model> untrained(std::string_view architecture, uint64_t seed);
+  // Of weights at hand, such as training's: all that the architecture's graph needs, and its
+  // num_batches_tracked or not. An error where one is missing or of another shape, or there is
+  // not one label a class.
+  static Result<Model> from_weights(const Architecture& architecture, const Preprocess& preprocess,
+                                    std::vector<std::string> labels, const Weights& weights);
 
   const Architecture& architecture() const { return architecture_; }
   const Preprocess& preprocess() const { return preprocess_; }
@@ -51,8 +58,12 @@ class Model {
   // Caldera's own file: safetensors, with architecture, preprocessing and labels as JSON under
   // the metadata key "caldera".
   Status save(const std::filesystem::path& path) const;
+  // What save() writes.
+  Checkpoint file() const;
 
  private:
+  static Result<Model> initialized(std::string_view architecture, uint64_t seed, bool calibrated);
+
   Architecture architecture_;
   Preprocess preprocess_;
   std::vector<std::string> labels_;

@@ -2,6 +2,7 @@
 #include "tests/tools/program.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -11,8 +12,6 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "tests/support/paths.h"
 
 namespace caldera::test {
 
@@ -36,8 +35,8 @@ std::string name_of(const std::string& assignment) {
 
 }  // namespace
 
-Outcome run_program(const std::vector<std::string>& arguments,
-                    const std::vector<std::string>& environment) {
+Running::Running(const std::vector<std::string>& arguments,
+                 const std::vector<std::string>& environment) {
   std::vector<std::string> command;
   if (const char* launcher = std::getenv("CALDERA_TEST_LAUNCHER")) {
     std::istringstream words(launcher);
@@ -57,9 +56,8 @@ Outcome run_program(const std::vector<std::string>& arguments,
     if (!given && name_of(*own) != "CALDERA_DEVICE=") variables.emplace_back(*own);
   }
 
-  const ScratchDir scratch;
-  const std::string out = scratch / "out";
-  const std::string err = scratch / "err";
+  const std::string out = scratch_ / "out";
+  const std::string err = scratch_ / "err";
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -70,13 +68,40 @@ Outcome run_program(const std::vector<std::string>& arguments,
   const int failed = posix_spawnp(&pid, command.front().c_str(), &actions, nullptr,
                                   pointers(command).data(), pointers(variables).data());
   posix_spawn_file_actions_destroy(&actions);
+  if (failed == 0) pid_ = pid;
+}
+
+Running::~Running() {
+  if (pid_ < 0) return;
+  kill(pid_, SIGKILL);
+  wait();
+}
+
+bool Running::lives() const {
+  siginfo_t info{};
+  return pid_ > 0 &&
+         waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == 0;
+}
+
+void Running::send(int signal_number) const {
+  if (pid_ > 0) kill(pid_, signal_number);
+}
+
+Outcome Running::wait() {
   Outcome outcome;
   int status = 0;
-  if (failed != 0 || waitpid(pid, &status, 0) != pid) return outcome;
+  if (pid_ < 0 || waitpid(pid_, &status, 0) != pid_) return outcome;
+  pid_ = -1;
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  outcome.out = file_text(out);
-  outcome.err = file_text(err);
+  outcome.out = file_text(scratch_ / "out");
+  outcome.err = file_text(scratch_ / "err");
   return outcome;
+}
+
+Outcome run_program(const std::vector<std::string>& arguments,
+                    const std::vector<std::string>& environment) {
+  return Running(arguments, environment).wait();
 }
 
 Outcome run_without_driver(const std::vector<std::string>& arguments) {

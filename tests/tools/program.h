@@ -7,12 +7,32 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/paths.h"
+
 namespace caldera::test {
 
 struct Outcome {
   int code = -1;    // Exit status; 128 + n where signal n ended it.
   std::string out;  // Standard output.
   std::string err;  // Standard error.
+};
+
+// The program under test while it runs, for tests that end it.
+class Running {
+ public:
+  explicit Running(const std::vector<std::string>& arguments,
+                   const std::vector<std::string>& environment = {});
+  ~Running();  // Kills it, unless wait() was called.
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  bool lives() const;
+  void send(int signal_number) const;
+  Outcome wait();
+
+ private:
+  ScratchDir scratch_;
+  int pid_ = -1;
 };
 
 // The program under test with `arguments`; `environment` ("NAME=value") comes over the test's own.

@@ -14,9 +14,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::vector<std::string> kCommands{"devices",  "doctor", "models",    "inspect", "convert",
-                                         "classify", "eval",   "run",       "tune",    "bench",
-                                         "profile",  "verify", "completion"};
+const std::vector<std::string> kCommands{"devices",  "doctor", "models",     "inspect",  "convert",
+                                         "classify", "eval",   "run",        "tune",     "bench",
+                                         "profile",  "verify", "completion", "finetune", "train"};
 
 class EveryCommand : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Usage, EveryCommand, ::testing::ValuesIn(kCommands),

@@ -1,0 +1,105 @@
+// Validation; see evaluation.h.
+#include "models/training/evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include <fmt/format.h>
+
+namespace caldera {
+
+namespace {
+
+// Of one image, in double.
+double cross_entropy(std::span<const float> logits, int32_t label) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - highest);
+  return std::log(sum) + highest - logits[static_cast<size_t>(label)];
+}
+
+}  // namespace
+
+int32_t best_class(std::span<const float> logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+Evaluator::Evaluator(const Device& device, const Model& model, const ImageFolder& folder,
+                     Graph graph, SessionOptions session, int64_t batch, int threads)
+    : device_(device),
+      model_(model),
+      graph_(std::move(graph)),
+      session_(std::move(session)),
+      batch_(batch),
+      threads_(threads > 0 ? threads
+                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {
+  for (const Sample& sample : folder.samples) {
+    paths_.push_back(sample.path);
+    labels_.push_back(sample.label);
+  }
+}
+
+Result<Evaluator> Evaluator::create(const Device& device, const Model& model,
+                                    const ImageFolder& folder, const SessionOptions& session,
+                                    int64_t batch, int threads) {
+  const int64_t size = std::min<int64_t>(batch, std::ssize(folder.samples));
+  CALDERA_TRY_ASSIGN(Graph graph, model.graph(size));
+  CALDERA_TRY(Session::create(device, graph, model.weights(), session));
+  return Evaluator(device, model, folder, std::move(graph), session, size, threads);
+}
+
+Result<Evaluation> Evaluator::run(const Weights& weights,
+                                  const std::function<void(const Error&)>& on_bad) {
+  CALDERA_TRY_ASSIGN(Session session, Session::create(device_, graph_, weights, session_));
+  const Size2d size = model_.input_size();
+  const auto image_size = size_t{3} * static_cast<size_t>(size.h) * static_cast<size_t>(size.w);
+  const auto classes = static_cast<size_t>(model_.architecture().classes);
+  const auto transform = [preprocess = model_.preprocess(), size, image_size](const Image& image) {
+    std::vector<float> values(image_size);
+    normalize(caldera::fit(image, preprocess, size.w, size.h), preprocess, values);
+    return values;
+  };
+  ImageLoader loader(paths_, transform, threads_, static_cast<int>(2 * batch_ + threads_));
+
+  Evaluation result;
+  result.confusion.resize(classes * classes);
+  std::vector<float> images(image_size * static_cast<size_t>(batch_));
+  std::vector<float> logits(classes * static_cast<size_t>(batch_));
+  std::vector<int32_t> labels;
+  const auto judge = [&]() -> Status {
+    CALDERA_TRY(session.run(images, logits));
+    for (size_t i = 0; i < labels.size(); ++i) {
+      const auto row = std::span<const float>(logits).subspan(i * classes, classes);
+      const int32_t best = best_class(row);
+      ++result.images;
+      result.correct += best == labels[i];
+      result.loss += cross_entropy(row, labels[i]);
+      ++result.confusion[static_cast<size_t>(labels[i]) * classes + static_cast<size_t>(best)];
+    }
+    labels.clear();
+    return {};
+  };
+  for (ImageLoader::Item item; loader.next(item);) {
+    if (!item.values.ok()) {
+      if (std::find(bad_.begin(), bad_.end(), item.index) != bad_.end()) continue;
+      bad_.push_back(item.index);
+      if (on_bad) on_bad(item.values.error());
+      continue;
+    }
+    std::copy(item.values->begin(), item.values->end(),
+              images.begin() + static_cast<ptrdiff_t>(labels.size() * image_size));
+    labels.push_back(labels_[item.index]);
+    if (std::ssize(labels) == batch_) CALDERA_TRY(judge());
+  }
+  // What is left in a batch's other places is the batch before, and not looked at.
+  if (!labels.empty()) CALDERA_TRY(judge());
+  if (result.images == 0) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("validation: none of its {} images can be read", paths_.size())};
+  }
+  result.loss /= static_cast<double>(result.images);
+  return result;
+}
+
+}  // namespace caldera

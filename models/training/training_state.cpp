@@ -1,0 +1,152 @@
+// Writing and reading of runs; see training_state.h. A file is not trusted: what it says is checked
+// here, or where it is used.
+#include "models/training/training_state.h"
+
+#include <nlohmann/json.hpp>
+
+#include <fmt/format.h>
+
+namespace caldera {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::string_view kMetadataKey = "caldera_training";
+constexpr std::string_view kPrefix = "training.";
+constexpr int64_t kFormatVersion = 1;
+
+Json to_json(const EpochRecord& record) {
+  Json json{{"epoch", record.epoch},     {"images", record.images},
+            {"correct", record.correct}, {"loss", record.loss},
+            {"best", record.best},       {"seconds", record.seconds},
+            {"waited", record.waited},   {"validation_seconds", record.validation_seconds}};
+  if (record.validation) {
+    json["validation"] = {{"images", record.validation->images},
+                          {"correct", record.validation->correct},
+                          {"loss", record.validation->loss}};
+  }
+  return json;
+}
+
+// Throws what nlohmann throws, as all from_json below do.
+EpochRecord epoch_from_json(const Json& json) {
+  EpochRecord record;
+  record.epoch = json.at("epoch").get<int64_t>();
+  record.images = json.at("images").get<int64_t>();
+  record.correct = json.at("correct").get<int64_t>();
+  record.loss = json.at("loss").get<double>();
+  record.best = json.at("best").get<bool>();
+  record.seconds = json.at("seconds").get<double>();
+  record.waited = json.at("waited").get<double>();
+  record.validation_seconds = json.at("validation_seconds").get<double>();
+  if (json.contains("validation")) {
+    const Json& validation = json["validation"];
+    record.validation.emplace();
+    record.validation->images = validation.at("images").get<int64_t>();
+    record.validation->correct = validation.at("correct").get<int64_t>();
+    record.validation->loss = validation.at("loss").get<double>();
+  }
+  return record;
+}
+
+std::string to_json(const TrainingState& state) {
+  Json json{{"version", kFormatVersion},
+            {"updates", state.updates},
+            {"runs", state.runs},
+            {"epoch", state.epoch},
+            {"batch", state.batch},
+            {"steps_an_epoch", state.steps_an_epoch},
+            {"bad_samples", state.bad_samples},
+            {"sums",
+             {{"images", state.sums.images},
+              {"correct", state.sums.correct},
+              {"loss", state.sums.loss},
+              {"seconds", state.sums.seconds},
+              {"waited", state.sums.waited}}},
+            {"epochs", Json::array()},
+            {"options", state.options}};
+  for (const EpochRecord& record : state.epochs) json["epochs"].push_back(to_json(record));
+  // Names of classes come from folders: what is not UTF-8 in them is replaced.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+TrainingState state_from_json(const Json& json) {
+  TrainingState state;
+  state.updates = json.at("updates").get<int64_t>();
+  state.runs = json.at("runs").get<int64_t>();
+  state.epoch = json.at("epoch").get<int64_t>();
+  state.batch = json.at("batch").get<int64_t>();
+  state.steps_an_epoch = json.at("steps_an_epoch").get<int64_t>();
+  state.bad_samples = json.at("bad_samples").get<std::vector<int64_t>>();
+  const Json& sums = json.at("sums");
+  state.sums = {sums.at("images").get<int64_t>(), sums.at("correct").get<int64_t>(),
+                sums.at("loss").get<double>(), sums.at("seconds").get<double>(),
+                sums.at("waited").get<double>()};
+  for (const Json& record : json.at("epochs")) state.epochs.push_back(epoch_from_json(record));
+  state.options = json.at("options").get<RecordedOptions>();
+  return state;
+}
+
+Error invalid(const std::filesystem::path& path, std::string_view what) {
+  return {ErrorCode::kInvalidInput, fmt::format("{}: {}", path.string(), what)};
+}
+
+Result<TrainingState> read_json(const std::filesystem::path& path, const std::string& text) {
+  const Json json = Json::parse(text, nullptr, false);
+  try {
+    if (const auto version = json.at("version").get<int64_t>(); version != kFormatVersion) {
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("{}: a training checkpoint of format {}, and this Caldera reads "
+                               "format {}: go on with the Caldera that wrote it",
+                               path.string(), version, kFormatVersion)};
+    }
+    TrainingState state = state_from_json(json);
+    const bool sensible = state.updates >= 0 && state.runs >= 0 && state.epoch >= 0 &&
+                          state.batch >= 0 && state.steps_an_epoch > 0 &&
+                          std::ssize(state.epochs) == state.epoch;
+    if (!sensible) return invalid(path, "its training metadata is damaged: numbers that disagree");
+    return state;
+  } catch (const Json::exception& error) {
+    return invalid(path, fmt::format("its training metadata is damaged: {}", error.what()));
+  }
+}
+
+}  // namespace
+
+Status save_training_state(const std::filesystem::path& path, const Model& model,
+                           const TrainingState& state) {
+  return detail::no_throw<Status>(path.string(), [&]() -> Status {
+    CALDERA_TRY_ASSIGN(const Model current,
+                       Model::from_weights(model.architecture(), model.preprocess(), model.labels(),
+                                           state.weights));
+    Checkpoint checkpoint = current.file();
+    checkpoint.metadata.insert_or_assign(std::string(kMetadataKey), to_json(state));
+    for (const auto& [name, tensor] : state.moments)
+      checkpoint.tensors.push_back({std::string(kPrefix) + name, tensor});
+    return write_safetensors(path, checkpoint);
+  });
+}
+
+Result<TrainingState> load_training_state(const std::filesystem::path& path) {
+  return detail::no_throw<Result<TrainingState>>(path.string(), [&]() -> Result<TrainingState> {
+    CALDERA_TRY_ASSIGN(const Checkpoint checkpoint, read_checkpoint(path));
+    const auto text = checkpoint.metadata.find(std::string(kMetadataKey));
+    if (text == checkpoint.metadata.end()) {
+      return invalid(path,
+                     "no training can go on from it; name a last.safetensors that a training "
+                     "wrote");
+    }
+    CALDERA_TRY_ASSIGN(TrainingState state, read_json(path, text->second));
+    for (const auto& [name, tensor] : checkpoint.tensors) {
+      if (name.starts_with(kPrefix)) {
+        state.moments.emplace(name.substr(kPrefix.size()), tensor);
+      } else {
+        state.weights.emplace(name, tensor);
+      }
+    }
+    return state;
+  });
+}
+
+}  // namespace caldera

@@ -1,0 +1,187 @@
+// `finetune` and `train` as a user meets them: what they write and print, what a kill leaves, and
+// what Ctrl-C says.
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include "caldera/fit.h"
+
+#include "tests/models/fit/photos.h"
+#include "tests/models/image/reference.h"
+#include "tests/support/require.h"
+#include "tests/tools/program.h"
+
+namespace caldera::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+using Arguments = std::vector<std::string>;
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+int64_t lines_of(const std::string& text) {
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+class TrainingProgram : public ::testing::Test {
+ protected:
+  TrainingProgram() {
+    write_photos(photos_, 8);
+    EXPECT_TRUE(Model::untrained("cifar_resnet20:input=8", 3)->save(model_).ok());
+  }
+
+  // `finetune` on the photographs, to NAME.safetensors.
+  Arguments finetune(const std::string& name, const Arguments& more = {}) const {
+    Arguments arguments{
+        "finetune", model_,   photos_, "--output",  scratch_ / (name + ".safetensors"),
+        "--batch",  "4",      "--lr",  "0.02",      "--epochs",
+        "2",        "--seed", "1",     "--threads", "2"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  fs::path output(const std::string& name) const { return scratch_ / (name + ".safetensors"); }
+  fs::path last(const std::string& name) const {
+    return scratch_ / (name + ".run") / "last.safetensors";
+  }
+
+  ScratchDir scratch_;
+  std::string photos_ = scratch_ / "photos";
+  std::string model_ = scratch_ / "model.safetensors";
+};
+
+TEST_F(TrainingProgram, WritesAModelThatEvalReads) {
+  const fs::path log = scratch_ / "steps.csv";
+  const Outcome outcome = run_program(finetune("out", {"--json", "--log", log}));
+  const nlohmann::json json = expect_json(outcome);
+  EXPECT_THAT(keys(json),
+              UnorderedElementsAre("output", "checkpoint", "best_checkpoint", "best_epoch",
+                                   "stopped", "model", "classes", "new_head", "steps", "skipped",
+                                   "images_per_second", "waited", "device", "epochs"));
+  EXPECT_EQ(json["model"], "cifar_resnet20:classes=3,input=8");
+  EXPECT_THAT(json["classes"], ElementsAre("blue", "green", "red"));
+  EXPECT_EQ(json["new_head"], true);
+  EXPECT_EQ(json["steps"], 12);  // 21 images of 24 in batches of 4, twice.
+  EXPECT_EQ(json["epochs"].size(), 2u);
+  EXPECT_EQ(json["epochs"][1]["validation"]["images"], 3);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("the head of 10 classes is replaced by a new one of 3"),
+                                 HasSubstr("epoch 1/2  loss "), HasSubstr("epoch 2/2  loss ")));
+  EXPECT_EQ(lines_of(outcome.err), 3) << "No live line where there is no terminal";
+  EXPECT_EQ(lines_of(bytes_of(log)), 13);
+
+  const nlohmann::json judged =
+      expect_json(run_program({"eval", output("out"), photos_, "--json"}));
+  EXPECT_EQ(judged["images"], 24);
+  EXPECT_EQ(judged["model"], "cifar_resnet20:classes=3,input=8");
+}
+
+TEST_F(TrainingProgram, GoesOnToTheSameBytesAfterAKill) {
+  ASSERT_EQ(run_program(finetune("whole")).code, 0);
+  int killed = 0;
+  for (const int64_t steps : {1, 4, 7}) {
+    const std::string name = "killed" + std::to_string(steps);
+    const fs::path log = scratch_ / (name + ".csv");
+    const Arguments arguments = finetune(name, {"--checkpoint-every", "1", "--log", log});
+    {
+      Running running(arguments);
+      // Wherever it is then: in a step, or in the midst of writing.
+      while (running.lives() && lines_of(bytes_of(log)) < steps + 2)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      running.send(SIGKILL);
+      killed += running.wait().code == 128 + SIGKILL;
+    }
+    Arguments resumed = arguments;
+    resumed.insert(resumed.end(), {"--resume", last(name)});
+    const Outcome outcome = run_program(resumed);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(bytes_of(output(name)), bytes_of(output("whole")));
+    EXPECT_EQ(lines_of(bytes_of(log)), 13);
+  }
+  EXPECT_EQ(killed, 3);
+}
+
+TEST_F(TrainingProgram, StopsAfterTheStepOnCtrlCAndSaysHowToGoOn) {
+  const fs::path log = scratch_ / "log.csv";
+  Arguments begun = finetune("stopped", {"--log", log});
+  begun[10] = "500";
+  Running running(begun);
+  while (running.lives() && lines_of(bytes_of(log)) < 3)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  running.send(SIGINT);
+  const Outcome outcome = running.wait();
+  EXPECT_EQ(outcome.code, 130);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("caldera: stopped after step "),
+                                 HasSubstr("--resume " + last("stopped").string())));
+  EXPECT_TRUE(fs::exists(last("stopped")));
+  EXPECT_FALSE(fs::exists(output("stopped")));
+}
+
+TEST_F(TrainingProgram, FromNothingGivesTheSameBitsForTheSameSeed) {
+  const auto train = [&](const std::string& name, const std::string& seed) {
+    const Outcome outcome = run_program({"train", "cifar_resnet20:input=8", photos_, "--output",
+                                         scratch_ / (name + ".pth"), "--epochs", "1", "--batch",
+                                         "6", "--seed", seed, "--val-split", "0", "--lr", "0.01"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return bytes_of(scratch_ / (name + ".pth"));
+  };
+  const std::string first = train("a", "7");
+  EXPECT_FALSE(first.empty());
+  EXPECT_EQ(train("b", "7"), first);
+  EXPECT_NE(train("c", "8"), first);
+  EXPECT_EQ(Model::load(scratch_ / "a.pth")->architecture().classes, 3);
+}
+
+TEST_F(TrainingProgram, NamesDamagedImagesAndGoesOn) {
+  write_bytes(fs::path(photos_) / "red" / "3.png", {1, 2, 3});
+  const Outcome outcome =
+      run_program(finetune("out", {"--val-split", "0", "--json", "--no-shuffle"}));
+  EXPECT_EQ(expect_json(outcome)["skipped"], 1);
+  EXPECT_THAT(outcome.err, HasSubstr("skipped: " + photos_ + "/red/3.png"));
+}
+
+TEST_F(TrainingProgram, RefusesInOneLine) {
+  const auto why = [&](const Arguments& arguments) {
+    return expect_refused(run_program(arguments));
+  };
+  EXPECT_THAT(why(finetune("x", {"--freeze", "layr1"})), HasSubstr("did you mean 'layer1'"));
+  EXPECT_THAT(why(finetune("x", {"--schedule", "multi-step"})), HasSubstr("--milestones"));
+  EXPECT_THAT(why(finetune("x", {"--checkpoint-every", "soon"})), HasSubstr("minutes"));
+  EXPECT_THAT(why(finetune("x", {"--resume", "none"})), HasSubstr("none: no such file"));
+  EXPECT_THAT(why({"finetune", "resnet18", photos_}), HasSubstr("`caldera train resnet18 "));
+  EXPECT_THAT(why({"train", "resnt18", photos_}), HasSubstr("resnt18"));
+  EXPECT_THAT(why({"finetune", model_, photos_, "-o", "x.bin"}), HasSubstr(".safetensors"));
+  EXPECT_THAT(why({"finetune", model_, photos_, "-o", model_}), HasSubstr("--force"));
+  Arguments wild = finetune("x");
+  wild[8] = "1e30";
+  EXPECT_THAT(why(wild), AllOf(HasSubstr("step "), HasSubstr("first in")));
+  fs::create_directories(fs::path(photos_) / "empty");
+  EXPECT_THAT(why(finetune("x")), HasSubstr("empty"));
+  const fs::path one = scratch_ / "one";
+  fs::create_directories(one);
+  fs::copy(fs::path(photos_) / "red", one / "red");
+  EXPECT_THAT(why({"finetune", model_, one, "-o", scratch_ / "y.pth"}),
+              HasSubstr("'red' is the only class"));
+}
+
+TEST_F(TrainingProgram, SaysWhatBatchWouldFitBeforeTheFirstStep) {
+  const Outcome outcome = run_program({"train", "resnet152:input=4096", photos_, "--output",
+                                       scratch_ / "x.pth", "--batch", "24", "--val-split", "0"});
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("would fit"));
+}
+
+}  // namespace
+}  // namespace caldera::test

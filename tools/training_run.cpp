@@ -1,0 +1,281 @@
+// Training on the terminal; see training_run.h.
+#include "tools/training_run.h"
+
+#include <chrono>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "tools/command.h"
+#include "tools/interrupt.h"
+#include "tools/progress.h"
+#include "tools/report.h"
+
+namespace caldera::tool {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+double share(int64_t part, int64_t all) {
+  return all > 0 ? static_cast<double>(part) / static_cast<double>(all) : 0;
+}
+
+std::string per_cent(int64_t part, int64_t all) {
+  return fmt::format("{:.2f}%", 100 * share(part, all));
+}
+
+// The table of --log: a line a step. Of a run that goes on, what its checkpoint had seen stays.
+class StepLog {
+ public:
+  Status open(const std::string& path, int64_t steps_done) {
+    std::string kept =
+        "step,epoch,images,correct,loss,learning_rate,gradient_norm,seconds,waited\n";
+    if (steps_done > 0) {
+      std::ifstream before(path);
+      std::string line;
+      std::getline(before, line);
+      while (std::getline(before, line)) {
+        if (std::strtoll(line.c_str(), nullptr, 10) <= steps_done) kept += line + "\n";
+      }
+    }
+    path_ = path;
+    file_.open(path, std::ios::trunc);
+    file_ << kept << std::flush;
+    return check();
+  }
+
+  Status add(const StepRecord& step) {
+    if (!file_.is_open()) return {};
+    file_ << fmt::format("{},{},{},{},{:.9g},{:.9g},{:.9g},{:.6f},{:.6f}\n", step.step,
+                         step.epoch + 1, step.images, step.correct, step.loss, step.learning_rate,
+                         step.gradient_norm, step.seconds, step.waited);
+    file_.flush();
+    return check();
+  }
+
+ private:
+  Status check() const {
+    if (file_) return {};
+    return Error{ErrorCode::kIo, fmt::format("{}: cannot be written; is the disk full?", path_)};
+  }
+
+  std::string path_;
+  std::ofstream file_;
+};
+
+// What is shown while it runs.
+class Display {
+ public:
+  explicit Display(int64_t epochs) : epochs_(epochs) {}
+
+  void start(const FitObserver::Start& start) {
+    first_step_ = start.step;
+    for (const EpochRecord& record : *start.done) show(record);
+  }
+
+  void show(const StepRecord& step) {
+    if (step.epoch != epoch_) {
+      epoch_ = step.epoch;
+      images_ = correct_ = 0;
+      loss_ = seconds_ = 0;
+    }
+    images_ += step.images;
+    correct_ += step.correct;
+    loss_ += step.loss * static_cast<double>(step.images);
+    seconds_ += step.seconds;
+    const auto now = Clock::now();
+    if (!line_.on_terminal() || now - drawn_ < std::chrono::milliseconds(100)) return;
+    drawn_ = now;
+    const double elapsed = std::chrono::duration<double>(now - begin_).count();
+    const double a_step = elapsed / static_cast<double>(step.step - first_step_);
+    const double rate = seconds_ > 0 ? static_cast<double>(images_) / seconds_ : 0;
+    line_.show(fmt::format(
+        "epoch {}/{}  step {}/{}  loss {:.4f}  {} right  {:.{}f} images/s  {} left", step.epoch + 1,
+        epochs_, step.step_in_epoch, step.steps_an_epoch, loss_ / static_cast<double>(images_),
+        per_cent(correct_, images_), rate, rate < 10 ? 1 : 0,
+        human_clock(a_step * static_cast<double>(step.steps - step.step))));
+  }
+
+  void show(const EpochRecord& record) {
+    line_.clear();
+    std::string text = fmt::format("epoch {}/{}  loss {:.4f}  {} right", record.epoch + 1, epochs_,
+                                   record.loss, per_cent(record.correct, record.images));
+    if (record.validation) {
+      const Evaluation& validation = *record.validation;
+      text +=
+          fmt::format("  validation loss {:.4f}  {} right ({} of {}){}", validation.loss,
+                      per_cent(validation.correct, validation.images), grouped(validation.correct),
+                      grouped(validation.images), record.best ? ", the best" : "");
+    }
+    fmt::print(stderr, "{}  {}\n", text, human_clock(record.seconds + record.validation_seconds));
+  }
+
+  void note(std::string_view text) {
+    line_.clear();
+    print_note(text);
+  }
+  void clear() { line_.clear(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  int64_t epochs_;
+  int64_t first_step_ = 0;
+  int64_t epoch_ = -1;
+  int64_t images_ = 0, correct_ = 0;
+  double loss_ = 0, seconds_ = 0;
+  LiveLine line_;
+  Clock::time_point begin_ = Clock::now();
+  Clock::time_point drawn_{};
+};
+
+Json to_json(const EpochRecord& record) {
+  Json json{{"epoch", record.epoch + 1},
+            {"images", record.images},
+            {"correct", record.correct},
+            {"loss", record.loss},
+            {"accuracy", share(record.correct, record.images)},
+            {"seconds", record.seconds + record.validation_seconds},
+            {"validation", nullptr}};
+  if (record.validation) {
+    const Evaluation& validation = *record.validation;
+    json["validation"] = {{"images", validation.images},
+                          {"correct", validation.correct},
+                          {"loss", validation.loss},
+                          {"accuracy", share(validation.correct, validation.images)}};
+  }
+  return json;
+}
+
+struct Totals {
+  int64_t images = 0;
+  double seconds = 0;  // Of steps.
+  double waited = 0;
+};
+
+Totals totals(const FitResult& result) {
+  Totals all;
+  for (const EpochRecord& record : result.epochs) {
+    all.images += record.images;
+    all.seconds += record.seconds;
+    all.waited += record.waited;
+  }
+  return all;
+}
+
+std::string files_of(const TrainingArgs& args, const FitResult& result) {
+  std::string files = last_checkpoint(args.checkpoints).string();
+  if (result.best_epoch) files += ", " + best_checkpoint(args.checkpoints).string();
+  return files;
+}
+
+void print_result(const TrainingArgs& args, const FitResult& result, const Device& device) {
+  Table table({{""}, {""}});
+  table.add({"output",
+             fmt::format("{}: {}, {} classes", args.output, result.model.architecture().full_name(),
+                         result.model.labels().size())});
+  const EpochRecord& last = result.epochs.back();
+  const auto validated = [](const EpochRecord& record) {
+    return fmt::format("{} of {} right in validation after epoch {} ({})",
+                       grouped(record.validation->correct), grouped(record.validation->images),
+                       record.epoch + 1,
+                       per_cent(record.validation->correct, record.validation->images));
+  };
+  table.add({"result", last.validation ? validated(last)
+                                       : fmt::format("{} of the last epoch's images right",
+                                                     per_cent(last.correct, last.images))});
+  if (result.best_epoch && *result.best_epoch != last.epoch)
+    table.add({"best", validated(result.epochs[static_cast<size_t>(*result.best_epoch)])});
+  const Totals all = totals(result);
+  table.add(
+      {"speed",
+       fmt::format("{:.1f} images/s; the device waited for images {:.0f}% of the time",
+                   static_cast<double>(all.images) / all.seconds, 100 * all.waited / all.seconds)});
+  if (result.skipped > 0)
+    table.add({"skipped", fmt::format("{} that cannot be decoded", grouped(result.skipped))});
+  table.add({"checkpoints", files_of(args, result)});
+  table.add({"device", device.info().name});
+  table.print();
+}
+
+void print_as_json(const TrainingArgs& args, const FitResult& result, const Device& device,
+                   bool new_head) {
+  const Totals all = totals(result);
+  Json epochs = Json::array();
+  for (const EpochRecord& record : result.epochs) epochs.push_back(to_json(record));
+  Json json{
+      {"output", result.stopped ? Json(nullptr) : Json(args.output)},
+      {"checkpoint", last_checkpoint(args.checkpoints).string()},
+      {"best_checkpoint", nullptr},
+      {"best_epoch", nullptr},
+      {"stopped", result.stopped},
+      {"model", result.model.architecture().full_name()},
+      {"classes", result.model.labels()},
+      {"new_head", new_head},
+      {"steps", result.steps},
+      {"skipped", result.skipped},
+      {"images_per_second", all.seconds > 0 ? static_cast<double>(all.images) / all.seconds : 0},
+      {"waited", all.seconds > 0 ? all.waited / all.seconds : 0},
+      {"device", device.info().name},
+      {"epochs", std::move(epochs)}};
+  if (result.best_epoch) {
+    json["best_epoch"] = *result.best_epoch + 1;
+    json["best_checkpoint"] = best_checkpoint(args.checkpoints).string();
+  }
+  print_json(json);
+}
+
+Status write_output(const TrainingArgs& args, const Model& model) {
+  if (fs::path(args.output).extension() == ".safetensors") return model.save(args.output);
+  return write_pytorch(args.output, model.checkpoint());
+}
+
+}  // namespace
+
+Result<int> run_training(const TrainingArgs& args, const Device& device, const Model& model,
+                         const FolderSplit& data, const FitOptions& options, bool new_head) {
+  std::error_code error;
+  fs::create_directories(args.checkpoints, error);
+  if (error) {
+    return usage_error(
+        fmt::format("{}: this folder cannot be made: {}; name another by "
+                    "--checkpoints",
+                    args.checkpoints, error.message()));
+  }
+  const Interrupt interrupt;
+  Display display(options.epochs);
+  StepLog log;
+  Status logged;
+  FitObserver observer;
+  observer.on_start = [&](const FitObserver::Start& start) {
+    display.start(start);
+    if (!args.log.empty()) logged = log.open(args.log, start.step);
+  };
+  observer.on_step = [&](const StepRecord& step) {
+    display.show(step);
+    if (logged.ok()) logged = log.add(step);
+  };
+  observer.on_epoch = [&](const EpochRecord& record) { display.show(record); };
+  observer.on_bad_image = [&](const Error& bad) { display.note("skipped: " + bad.message); };
+  observer.stop = [&] { return Interrupt::requested() || !logged.ok(); };
+  Result<FitResult> result = fit(device, model, data, options, observer);
+  display.clear();
+  if (!result.ok()) return result.error();
+  CALDERA_TRY(logged);
+  if (result->stopped) {
+    print_note(fmt::format("stopped after step {}; the same command with --resume {} goes on",
+                           result->steps, last_checkpoint(args.checkpoints).string()));
+    if (args.json) print_as_json(args, *result, device, new_head);
+    return kExitInterrupted;
+  }
+  CALDERA_TRY(write_output(args, result->model));
+  if (args.json) {
+    print_as_json(args, *result, device, new_head);
+  } else {
+    print_result(args, *result, device);
+  }
+  return kExitDone;
+}
+
+}  // namespace caldera::tool
