@@ -157,6 +157,10 @@ void add_file_options(CLI::App& command, TrainingArgs& args) {
   command.add_option("--resume", args.resume, "Go on from a last.safetensors, as if never stopped")
       ->type_name("FILE");
   command.add_flag("-f,--force", args.force, "Replace files of an earlier run");
+  command
+      .add_option("--optimizer-state", args.optimizer_state,
+                  "Write the optimizer's state_dict too, as PyTorch's")
+      ->type_name("FILE.pth");
   command.add_option("--log", args.log, "Write a table of all steps")->type_name("FILE.csv");
 }
 

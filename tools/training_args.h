@@ -48,6 +48,7 @@ struct TrainingArgs {
   std::string checkpoints;
   std::string checkpoint_every;
   std::string resume;
+  std::string optimizer_state;
   std::string log;
   bool json = false;
 };

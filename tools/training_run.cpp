@@ -270,6 +270,8 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
     return kExitInterrupted;
   }
   CALDERA_TRY(write_output(args, result->model));
+  if (!args.optimizer_state.empty())
+    CALDERA_TRY(write_pytorch_optimizer(args.optimizer_state, result->optimizer));
   if (args.json) {
     print_as_json(args, *result, device, new_head);
   } else {

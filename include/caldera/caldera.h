@@ -15,6 +15,7 @@
 #include "caldera/model.h"
 #include "caldera/nonfinite.h"
 #include "caldera/npy.h"
+#include "caldera/optimizer_state.h"
 #include "caldera/predictor.h"
 #include "caldera/reference.h"
 #include "caldera/result.h"

@@ -12,6 +12,7 @@
 #include "caldera/augment.h"
 #include "caldera/device.h"
 #include "caldera/model.h"
+#include "caldera/optimizer_state.h"
 #include "caldera/result.h"
 #include "caldera/schedule.h"
 #include "caldera/split.h"
@@ -113,7 +114,7 @@ struct FitResult {
   int64_t steps = 0;
   bool stopped = false;  // The observer asked for it; the checkpoint was written.
   int64_t skipped = 0;   // Images that cannot be decoded.
-  Weights optimizer;     // Moments, by state_name().
+  OptimizerState optimizer;
 };
 
 // Labels of samples are places in model.labels(); data.validation may have no sample.

@@ -83,7 +83,8 @@ class Fitter {
   const FitObserver& observer_;
 
   TrainingState state_;
-  int64_t counted_before_ = 0;  // Runs that the model's num_batches_tracked do not count yet.
+  std::vector<std::string> trained_;  // Parameters.
+  int64_t counted_before_ = 0;        // Runs that the model's num_batches_tracked do not count yet.
   std::optional<BatchTrainer> trainer_;
   std::optional<BatchLoader> loader_;
   std::optional<Evaluator> evaluator_;
@@ -145,9 +146,8 @@ Status Fitter::restore() {
 
 Status Fitter::make_trainer() {
   CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(1));
-  CALDERA_TRY_ASSIGN(const std::vector<std::string> trained,
-                     choose_parameters(graph, options_.parameters));
-  options_.spec.trainable = [trained](std::string_view name) {
+  CALDERA_TRY_ASSIGN(trained_, choose_parameters(graph, options_.parameters));
+  options_.spec.trainable = [trained = trained_](std::string_view name) {
     return std::find(trained.begin(), trained.end(), name) != trained.end();
   };
   // Also refuses a checkpoint whose tensors do not fit.
@@ -155,7 +155,7 @@ Status Fitter::make_trainer() {
                      Model::from_weights(model_.architecture(), model_.preprocess(),
                                          model_.labels(), state_.weights));
   Weights weights = start.weights();
-  for (const std::string& name : trained) {
+  for (const std::string& name : trained_) {
     for (const std::string_view kind : optimizer_states(options_.spec.optimizer)) {
       const std::string moment = state_name(name, kind);
       const auto found = state_.moments.find(moment);
@@ -190,12 +190,12 @@ Status Fitter::make_trainer() {
   trainer_->current().set_updates(state_.updates);
   trainer_->current().set_runs(state_.runs);
 
-  FitObserver::Start told{.trained = trained,
+  FitObserver::Start told{.trained = trained_,
                           .trained_elements = 0,
                           .step = state_.updates,
                           .steps = steps(),
                           .done = &state_.epochs};
-  for (const std::string& name : trained) told.trained_elements += state_.weights.at(name).size();
+  for (const std::string& name : trained_) told.trained_elements += state_.weights.at(name).size();
   if (observer_.on_start) observer_.on_start(told);
   return {};
 }
@@ -442,7 +442,12 @@ Result<FitResult> Fitter::result() {
                    .steps = state_.updates,
                    .stopped = stopped_,
                    .skipped = std::ssize(state_.bad_samples),
-                   .optimizer = state_.moments};
+                   .optimizer = {.attrs = options_.spec.optimizer,
+                                 .decay_vectors = options_.spec.decay_vectors,
+                                 .learning_rate = learning_rate(options_.schedule, state_.updates),
+                                 .updates = state_.updates,
+                                 .parameters = trained_,
+                                 .moments = state_.moments}};
   if (evaluator_) result.skipped += evaluator_->skipped();
   for (const EpochRecord& record : state_.epochs) {
     if (record.best) result.best_epoch = record.epoch;
