@@ -295,7 +295,8 @@ Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int6
       if (!std::isfinite(norms[i])) where = fmt::format("in the gradient of {}", names[i]);
     }
   }
-  if (where.empty()) where = looked.ok() ? "in the loss" : looked.error().message;
+  if (where.empty())
+    where = looked.ok() ? "in the sum of the gradients' squares" : looked.error().message;
   return {ErrorCode::kInvalidInput,
           fmt::format("step {} (epoch {}, {} images): a number that is not finite, {}; take a "
                       "smaller learning rate, a warm-up, or clip the norm of gradients",
