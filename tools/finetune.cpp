@@ -43,9 +43,10 @@ Result<int> run_finetune(const Args& given) {
   CALDERA_TRY(choose_files(args.training, fs::path(file).stem().string() + "-finetuned"));
   std::error_code ignored;
   if (!fs::exists(file, ignored) && find_architecture(file).ok()) {
-    return usage_error(fmt::format(
-        "{} is an architecture, without trained weights; `caldera train {}` begins from nothing",
-        file, file));
+    return usage_error(
+        fmt::format("{} is an architecture, without trained weights; `caldera train {} DIR` begins "
+                    "from nothing",
+                    file, file));
   }
   CALDERA_TRY_ASSIGN(const Model loaded, load_model(args.model));
   CALDERA_TRY_ASSIGN(const Model model, with_preprocess(loaded, args.training));
@@ -55,18 +56,19 @@ Result<int> run_finetune(const Args& given) {
   CALDERA_TRY_ASSIGN(const Retargeted target,
                      retarget(model, data.train.classes, args.training.seed));
   CALDERA_TRY_ASSIGN(const FitOptions options, fit_options(args.training, target.model, 0.01));
+  HeadChange head{.replaced = target.new_head, .note = {}};
   if (target.new_head) {
-    print_note(fmt::format("the head of {} classes is replaced by a new one of {}: {}",
-                           model.labels().size(), data.train.classes.size(),
-                           fmt::join(data.train.classes, ", ")));
+    head.note = fmt::format("the head of {} classes is replaced by a new one of {}: {}",
+                            model.labels().size(), data.train.classes.size(),
+                            fmt::join(data.train.classes, ", "));
   } else if (has_class_names(model.labels()) && model.labels() != data.train.classes) {
-    print_note(
-        fmt::format("the head is kept: the model has as many classes, of other names; class "
-                    "1 was {} and becomes {}",
-                    model.labels().front(), data.train.classes.front()));
+    head.note = fmt::format(
+        "the head is kept: the model has as many classes, of other names; class 1 was {} and "
+        "becomes {}",
+        model.labels().front(), data.train.classes.front());
   }
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.training.device));
-  return run_training(args.training, device, target.model, data, options, target.new_head);
+  return run_training(args.training, device, target.model, data, options, head);
 }
 
 Result<int> run_train(const Args& given) {
@@ -88,7 +90,7 @@ Result<int> run_train(const Args& given) {
                           data.train.classes, fresh.weights()));
   CALDERA_TRY_ASSIGN(const FitOptions options, fit_options(args.training, model, 0.1));
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.training.device));
-  return run_training(args.training, device, model, data, options, /*new_head=*/true);
+  return run_training(args.training, device, model, data, options, {.replaced = true, .note = {}});
 }
 
 }  // namespace

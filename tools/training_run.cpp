@@ -234,7 +234,8 @@ Status write_output(const TrainingArgs& args, const Model& model) {
 }  // namespace
 
 Result<int> run_training(const TrainingArgs& args, const Device& device, const Model& model,
-                         const FolderSplit& data, const FitOptions& options, bool new_head) {
+                         const FolderSplit& data, const FitOptions& options,
+                         const HeadChange& head) {
   std::error_code error;
   fs::create_directories(args.checkpoints, error);
   if (error) {
@@ -249,6 +250,7 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   Status logged;
   FitObserver observer;
   observer.on_start = [&](const FitObserver::Start& start) {
+    if (!head.note.empty()) print_note(head.note);
     display.start(start);
     if (!args.log.empty()) logged = log.open(args.log, start.step);
   };
@@ -266,14 +268,14 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   if (result->stopped) {
     print_note(fmt::format("stopped after step {}; the same command with --resume {} goes on",
                            result->steps, last_checkpoint(args.checkpoints).string()));
-    if (args.json) print_as_json(args, *result, device, new_head);
+    if (args.json) print_as_json(args, *result, device, head.replaced);
     return kExitInterrupted;
   }
   CALDERA_TRY(write_output(args, result->model));
   if (!args.optimizer_state.empty())
     CALDERA_TRY(write_pytorch_optimizer(args.optimizer_state, result->optimizer));
   if (args.json) {
-    print_as_json(args, *result, device, new_head);
+    print_as_json(args, *result, device, head.replaced);
   } else {
     print_result(args, *result, device);
   }

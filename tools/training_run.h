@@ -7,8 +7,15 @@
 
 namespace caldera::tool {
 
+// What happened to the head on the way to the folder's classes.
+struct HeadChange {
+  bool replaced = false;
+  std::string note;  // For the user, before the first step; may be empty.
+};
+
 // Trains, writes the output, prints the result; gives the exit code.
 Result<int> run_training(const TrainingArgs& args, const Device& device, const Model& model,
-                         const FolderSplit& data, const FitOptions& options, bool new_head);
+                         const FolderSplit& data, const FitOptions& options,
+                         const HeadChange& head);
 
 }  // namespace caldera::tool
