@@ -1,6 +1,7 @@
 // The options that subcommands share; see arguments.h.
 #include "tools/arguments.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -219,6 +220,33 @@ Result<Tensor> read_input(const std::string& path, int64_t channels) {
         path, dtype_name(tensor->dtype()), to_string(shape), channels));
   }
   return tensor->to_f32();
+}
+
+std::string driver_text(const DeviceInfo& info) {
+  return info.driver_info.empty() ? info.driver_name : info.driver_name + " " + info.driver_info;
+}
+
+std::string command_line(const CLI::App& command) {
+  std::string line = "caldera " + command.get_name();
+  const auto add = [&](const std::string& word) {
+    const bool plain =
+        !word.empty() && word.find_first_of(" \t\n'\"\\$&|;<>()*?[]{}#~`!") == std::string::npos;
+    line += plain ? " " + word : " '" + CLI::detail::find_and_replace(word, "'", "'\\''") + "'";
+  };
+  // An option is there once for each time that it was typed, and has the values of them all.
+  std::vector<const CLI::Option*> seen;
+  for (const CLI::Option* option : command.parse_order()) {
+    if (std::find(seen.begin(), seen.end(), option) != seen.end()) continue;
+    seen.push_back(option);
+    const bool flag = option->get_expected_max() == 0;
+    if (flag) add(option->get_name());
+    for (const std::string& value : option->results()) {
+      if (flag) break;
+      if (!option->get_positional()) add(option->get_name());
+      add(value);
+    }
+  }
+  return line;
 }
 
 fs::path cache_dir() {

@@ -77,10 +77,15 @@ Result<Tensor> read_input(const std::string& path, int64_t channels);
 
 // With a note where the device lacks the precision asked for: sessions on it then take fp32.
 Result<Device> open_device(const DeviceArgs& args);
+// Its name and version.
+std::string driver_text(const DeviceInfo& info);
 // For `images` images in all.
 Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,
                                  const ViewArgs& views, const DeviceArgs& device_args,
                                  size_t images);
+
+// What was typed, so that a shell does it again: "caldera finetune net.pth 'my photos' --epochs 5".
+std::string command_line(const CLI::App& command);
 
 // $XDG_CACHE_HOME/caldera, else ~/.cache/caldera; empty where neither variable is set.
 std::filesystem::path cache_dir();

@@ -88,4 +88,18 @@ Status write_text(const std::filesystem::path& path, std::string_view text) {
                            path.string())};
 }
 
+Status write_text_whole(const std::filesystem::path& path, std::string_view text) {
+  std::filesystem::path beside = path;
+  beside += ".new";
+  Status written = write_text(beside, text);
+  std::error_code error;
+  if (written.ok()) std::filesystem::rename(beside, path, error);
+  if (error) {
+    written = Error{ErrorCode::kIo,
+                    fmt::format("{}: cannot be written: {}", path.string(), error.message())};
+  }
+  if (!written.ok()) std::filesystem::remove(beside, error);
+  return written;
+}
+
 }  // namespace caldera::tool

@@ -27,5 +27,7 @@ Status check_pages();
 std::string make_page(const Page& page);
 
 Status write_text(const std::filesystem::path& path, std::string_view text);
+// The same for a file that is written again and again: whole, or left as it was.
+Status write_text_whole(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace caldera::tool

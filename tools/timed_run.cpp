@@ -65,8 +65,7 @@ Result<Timing> time_runs(Session& session, std::span<const float> input, std::sp
 }
 
 std::string Workload::driver() const {
-  const DeviceInfo& info = device.info();
-  return info.driver_info.empty() ? info.driver_name : info.driver_name + " " + info.driver_info;
+  return driver_text(device.info());
 }
 
 Result<Workload> make_workload(const ModelArgs& model_args, const DeviceArgs& device_args,

@@ -162,6 +162,11 @@ void add_file_options(CLI::App& command, TrainingArgs& args) {
                   "Write the optimizer's state_dict too, as PyTorch's")
       ->type_name("FILE.pth");
   command.add_option("--log", args.log, "Write a table of all steps")->type_name("FILE.csv");
+  command
+      .add_option("--report", args.report,
+                  "Draw it all as DIR/report.html, beside tables and TensorBoard's events")
+      ->type_name("DIR");
+  args.command = &command;
 }
 
 bool is_there(const fs::path& path) {
@@ -245,6 +250,13 @@ Status choose_files(TrainingArgs& args, const std::string& name) {
                       "begin anew by --force",
                       last.string(), last.string()));
     }
+    const fs::path page = fs::path(args.report) / "report.html";
+    if (!args.report.empty() && is_there(page)) {
+      return usage_error(
+          fmt::format("{} is of an earlier run; name another folder, or replace it "
+                      "by --force",
+                      page.string()));
+    }
   }
   return {};
 }
@@ -296,6 +308,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   options.checkpoints = args.checkpoints;
   CALDERA_TRY(read_interval(args.checkpoint_every, options));
   options.resume = args.resume;
+  options.validate_first = !args.report.empty();
   return options;
 }
 

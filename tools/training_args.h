@@ -50,6 +50,8 @@ struct TrainingArgs {
   std::string resume;
   std::string optimizer_state;
   std::string log;
+  std::string report;
+  const CLI::App* command = nullptr;  // For the report's head.
   bool json = false;
 };
 

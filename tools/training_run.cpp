@@ -2,15 +2,17 @@
 #include "tools/training_run.h"
 
 #include <chrono>
-#include <fstream>
-#include <sstream>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "tools/command.h"
 #include "tools/interrupt.h"
+#include "tools/page.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+#include "tools/step_log.h"
+#include "tools/training_report.h"
 
 namespace caldera::tool {
 
@@ -26,45 +28,6 @@ std::string per_cent(int64_t part, int64_t all) {
   return fmt::format("{:.2f}%", 100 * share(part, all));
 }
 
-// The table of --log: a line a step. Of a run that goes on, what its checkpoint had seen stays.
-class StepLog {
- public:
-  Status open(const std::string& path, int64_t steps_done) {
-    std::string kept =
-        "step,epoch,images,correct,loss,learning_rate,gradient_norm,seconds,waited\n";
-    if (steps_done > 0) {
-      std::ifstream before(path);
-      std::string line;
-      std::getline(before, line);
-      while (std::getline(before, line)) {
-        if (std::strtoll(line.c_str(), nullptr, 10) <= steps_done) kept += line + "\n";
-      }
-    }
-    path_ = path;
-    file_.open(path, std::ios::trunc);
-    file_ << kept << std::flush;
-    return check();
-  }
-
-  Status add(const StepRecord& step) {
-    if (!file_.is_open()) return {};
-    file_ << fmt::format("{},{},{},{},{:.9g},{:.9g},{:.9g},{:.6f},{:.6f}\n", step.step,
-                         step.epoch + 1, step.images, step.correct, step.loss, step.learning_rate,
-                         step.gradient_norm, step.seconds, step.waited);
-    file_.flush();
-    return check();
-  }
-
- private:
-  Status check() const {
-    if (file_) return {};
-    return Error{ErrorCode::kIo, fmt::format("{}: cannot be written; is the disk full?", path_)};
-  }
-
-  std::string path_;
-  std::ofstream file_;
-};
-
 // What is shown while it runs.
 class Display {
  public:
@@ -72,6 +35,11 @@ class Display {
 
   void start(const FitObserver::Start& start) {
     first_step_ = start.step;
+    if (start.before) {
+      note(fmt::format("before training: {} right ({} of {})",
+                       per_cent(start.before->correct, start.before->images),
+                       grouped(start.before->correct), grouped(start.before->images)));
+    }
     for (const EpochRecord& record : *start.done) show(record);
   }
 
@@ -195,6 +163,7 @@ void print_result(const TrainingArgs& args, const FitResult& result, const Devic
   if (result.skipped > 0)
     table.add({"skipped", fmt::format("{} that cannot be decoded", grouped(result.skipped))});
   table.add({"checkpoints", files_of(args, result)});
+  if (!args.report.empty()) table.add({"report", (fs::path(args.report) / "report.html").string()});
   table.add({"device", device.info().name});
   table.print();
 }
@@ -226,6 +195,28 @@ void print_as_json(const TrainingArgs& args, const FitResult& result, const Devi
   print_json(json);
 }
 
+// With a step timed by layer, on a trainer of its own that is gone when this returns.
+Result<TrainingReport> begin_report(const TrainingArgs& args, const Device& device,
+                                    const Model& model, const FolderSplit& data,
+                                    const FitOptions& options) {
+  CALDERA_TRY(check_pages());
+  const int64_t batch = std::min<int64_t>(options.batch, std::ssize(data.train.samples));
+  TrainingFacts facts{.command = command_line(*args.command),
+                      .data = fs::absolute(fs::path(args.folder) / "").parent_path().filename(),
+                      .model = model.architecture().full_name(),
+                      .classes = model.labels(),
+                      .device = device.info().name,
+                      .driver = driver_text(device.info()),
+                      .precision = std::string(precision_name(options.session.precision)),
+                      .epochs = options.epochs,
+                      .batch = batch,
+                      .training_images = std::ssize(data.train.samples),
+                      .validation_images = std::ssize(data.validation.samples),
+                      .layer_times = {}};
+  CALDERA_TRY_ASSIGN(facts.layer_times, time_step(device, model, options, batch));
+  return TrainingReport::create(args.report, std::move(facts));
+}
+
 Status write_output(const TrainingArgs& args, const Model& model) {
   if (fs::path(args.output).extension() == ".safetensors") return model.save(args.output);
   return write_pytorch(args.output, model.checkpoint());
@@ -247,24 +238,33 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   const Interrupt interrupt;
   Display display(options.epochs);
   StepLog log;
+  std::optional<TrainingReport> report;
+  if (!args.report.empty())
+    CALDERA_TRY_ASSIGN(report, begin_report(args, device, model, data, options));
   Status logged;
   FitObserver observer;
   observer.on_start = [&](const FitObserver::Start& start) {
     if (!head.note.empty()) print_note(head.note);
     display.start(start);
     if (!args.log.empty()) logged = log.open(args.log, start.step);
+    if (report && logged.ok()) logged = report->start(start);
   };
   observer.on_step = [&](const StepRecord& step) {
     display.show(step);
     if (logged.ok()) logged = log.add(step);
+    if (report && logged.ok()) logged = report->add(step);
   };
-  observer.on_epoch = [&](const EpochRecord& record) { display.show(record); };
+  observer.on_epoch = [&](const EpochRecord& record) {
+    display.show(record);
+    if (report && logged.ok()) logged = report->add(record);
+  };
   observer.on_bad_image = [&](const Error& bad) { display.note("skipped: " + bad.message); };
   observer.stop = [&] { return Interrupt::requested() || !logged.ok(); };
   Result<FitResult> result = fit(device, model, data, options, observer);
   display.clear();
   if (!result.ok()) return result.error();
   CALDERA_TRY(logged);
+  if (report) CALDERA_TRY(report->finish(result->stopped));
   if (result->stopped) {
     print_note(fmt::format("stopped after step {}; the same command with --resume {} goes on",
                            result->steps, last_checkpoint(args.checkpoints).string()));

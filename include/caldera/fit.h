@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ struct FitOptions {
   // A last.safetensors to go on from. An error where the folder or an option that changes results
   // is another than it was.
   std::filesystem::path resume;
+  // Validates once before the first step, for FitObserver::Start::before.
+  bool validate_first = false;
 };
 
 struct StepRecord {
@@ -66,6 +69,17 @@ struct StepRecord {
   double gradient_norm = 0;  // Before clipping.
   double seconds = 0;        // That it took, waiting included.
   double waited = 0;         // Of those, for images.
+  // Those of FitObserver::Start::trained one by one, before clipping. Valid during the call.
+  std::span<const double> gradient_norms;
+};
+
+// An image that was taken for another class than its own.
+struct Mistake {
+  std::filesystem::path path;
+  int32_t label = 0;       // Its own.
+  int32_t predicted = 0;   // What it was taken for,
+  double probability = 0;  // and how surely.
+  double loss = 0;         // -log of the probability of its own.
 };
 
 // How a model does on labelled images.
@@ -75,6 +89,7 @@ struct Evaluation {
   double loss = 0;                 // Mean cross-entropy.
   std::vector<int64_t> confusion;  // [classes, classes]: a row a true class. Of epochs read from a
                                    // checkpoint: empty.
+  std::vector<Mistake> mistakes;   // Of the greatest loss, that first: 12 at most. Likewise.
 };
 
 struct EpochRecord {
@@ -94,11 +109,13 @@ struct FitObserver {
   // Before the first step: what is trained, where it begins. `done` are the epochs of the run that
   // is gone on from.
   struct Start {
-    std::vector<std::string> trained;  // Parameters.
+    std::vector<std::string> trained;  // Parameters, in the order of gradient_norms.
     int64_t trained_elements = 0;
     int64_t step = 0;  // Done already.
     int64_t steps = 0;
     const std::vector<EpochRecord>* done = nullptr;
+    // With validate_first, of a run that begins; like `done`, valid during the call.
+    const Evaluation* before = nullptr;
   };
   std::function<void(const Start&)> on_start;
   std::function<void(const StepRecord&)> on_step;

@@ -11,12 +11,24 @@ namespace caldera {
 
 namespace {
 
+constexpr size_t kMistakes = 12;
+
 // Of one image, in double.
 double cross_entropy(std::span<const float> logits, int32_t label) {
   const double highest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - highest);
   return std::log(sum) + highest - logits[static_cast<size_t>(label)];
+}
+
+// `mistakes` stay in order, the greatest loss first.
+void add_mistake(std::vector<Mistake>& mistakes, Mistake mistake) {
+  const auto at =
+      std::upper_bound(mistakes.begin(), mistakes.end(), mistake,
+                       [](const Mistake& a, const Mistake& b) { return a.loss > b.loss; });
+  if (at == mistakes.end() && mistakes.size() == kMistakes) return;
+  mistakes.insert(at, std::move(mistake));
+  if (mistakes.size() > kMistakes) mistakes.pop_back();
 }
 
 }  // namespace
@@ -66,18 +78,23 @@ Result<Evaluation> Evaluator::run(const Weights& weights,
   result.confusion.resize(classes * classes);
   std::vector<float> images(image_size * static_cast<size_t>(batch_));
   std::vector<float> logits(classes * static_cast<size_t>(batch_));
-  std::vector<int32_t> labels;
+  std::vector<size_t> samples;  // Of the batch.
   const auto judge = [&]() -> Status {
     CALDERA_TRY(session.run(images, logits));
-    for (size_t i = 0; i < labels.size(); ++i) {
+    for (size_t i = 0; i < samples.size(); ++i) {
       const auto row = std::span<const float>(logits).subspan(i * classes, classes);
+      const int32_t label = labels_[samples[i]];
       const int32_t best = best_class(row);
+      const double loss = cross_entropy(row, label);
       ++result.images;
-      result.correct += best == labels[i];
-      result.loss += cross_entropy(row, labels[i]);
-      ++result.confusion[static_cast<size_t>(labels[i]) * classes + static_cast<size_t>(best)];
+      result.correct += best == label;
+      result.loss += loss;
+      ++result.confusion[static_cast<size_t>(label) * classes + static_cast<size_t>(best)];
+      if (best == label) continue;
+      add_mistake(result.mistakes,
+                  {paths_[samples[i]], label, best, std::exp(-cross_entropy(row, best)), loss});
     }
-    labels.clear();
+    samples.clear();
     return {};
   };
   for (ImageLoader::Item item; loader.next(item);) {
@@ -88,12 +105,12 @@ Result<Evaluation> Evaluator::run(const Weights& weights,
       continue;
     }
     std::copy(item.values->begin(), item.values->end(),
-              images.begin() + static_cast<ptrdiff_t>(labels.size() * image_size));
-    labels.push_back(labels_[item.index]);
-    if (std::ssize(labels) == batch_) CALDERA_TRY(judge());
+              images.begin() + static_cast<ptrdiff_t>(samples.size() * image_size));
+    samples.push_back(item.index);
+    if (std::ssize(samples) == batch_) CALDERA_TRY(judge());
   }
   // What is left in a batch's other places is the batch before, and not looked at.
-  if (!labels.empty()) CALDERA_TRY(judge());
+  if (!samples.empty()) CALDERA_TRY(judge());
   if (result.images == 0) {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("validation: none of its {} images can be read", paths_.size())};

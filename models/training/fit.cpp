@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -63,6 +64,7 @@ class Fitter {
   Status step();
   Result<StepResult> run_batch(Batch& batch, int64_t group, bool apply, int64_t& correct);
   Error nonfinite(const Batch& batch, std::span<const float> targets, int64_t group);
+  std::vector<double> gradient_norms() const;  // By trained_.
   Status end_epoch();
   Status checkpoint();
   void tell_bad(const Batch& batch);
@@ -194,7 +196,13 @@ Status Fitter::make_trainer() {
                           .trained_elements = 0,
                           .step = state_.updates,
                           .steps = steps(),
-                          .done = &state_.epochs};
+                          .done = &state_.epochs,
+                          .before = nullptr};
+  std::optional<Evaluation> before;
+  if (options_.validate_first && evaluator_ && state_.updates == 0) {
+    CALDERA_TRY_ASSIGN(before, evaluator_->run(start.weights(), observer_.on_bad_image));
+    told.before = &*before;
+  }
   for (const std::string& name : trained_) told.trained_elements += state_.weights.at(name).size();
   if (observer_.on_start) observer_.on_start(told);
   return {};
@@ -334,8 +342,26 @@ Status Fitter::step() {
   state_.sums.loss += loss * static_cast<double>(images);
   state_.sums.seconds += record.seconds;
   state_.sums.waited += record.waited;
-  if (observer_.on_step) observer_.on_step(record);
+  if (observer_.on_step) {
+    const std::vector<double> norms = gradient_norms();
+    record.gradient_norms = norms;
+    observer_.on_step(record);
+  }
   return {};
+}
+
+// The trainer's come in the order in which the way back meets parameters, which is another.
+std::vector<double> Fitter::gradient_norms() const {
+  const std::vector<double> norms = trainer_->current().gradient_norms();
+  const std::vector<std::string>& names = trainer_->current().parameters();
+  std::map<std::string_view, double> by_name;
+  for (size_t i = 0; i < norms.size(); ++i) by_name.emplace(names[i], norms[i]);
+  std::vector<double> ordered;
+  for (const std::string& name : trained_) {
+    const auto found = by_name.find(name);
+    ordered.push_back(found == by_name.end() ? 0 : found->second);
+  }
+  return ordered;
 }
 
 Status Fitter::download() {

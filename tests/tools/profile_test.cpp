@@ -1,29 +1,20 @@
 // `caldera bench` and `caldera profile`: their figures fit each other, the trace and the page hold
 // what was measured, and the page opens in a browser with no network and nothing wrong.
-#include <cstdlib>
-#include <fstream>
 #include <numeric>
-#include <regex>
 
 #include <gmock/gmock.h>
 
 #include "tests/support/paths.h"
-#include "tests/support/require.h"
+#include "tests/tools/browser.h"
 #include "tests/tools/program.h"
 
 namespace caldera::test {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
-
-std::string file_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // The sum of `key` over an array of objects.
 double total(const nlohmann::json& parts, const std::string& key) {
@@ -150,48 +141,25 @@ TEST(Profile, SaysWhereAReportCannotBeWritten) {
 
 // What no page may do that is to open anywhere: load something.
 TEST(Report, LoadsNothingFromElsewhere) {
-  const std::string page = file_text(profiled().page);
-  ASSERT_THAT(page, HasSubstr("</html>"));
-  static const std::regex kLoads(R"((src|href|url|import|fetch)\s*[=(]\s*["']?\s*(https?:|//))");
-  EXPECT_FALSE(std::regex_search(page, kLoads));
-  EXPECT_THAT(page, Not(AnyOf(HasSubstr("<link"), HasSubstr("<img"), HasSubstr("sourceMappingURL"),
-                              HasSubstr("{{"))));
-  EXPECT_THAT(page, AllOf(HasSubstr("The MIT License"), HasSubstr("Chart.js Contributors")));
+  expect_loads_nothing(file_text(profiled().page));
 }
 
 TEST(Report, OpensInABrowserWithEveryChartDrawn) {
-  const std::string chromium = "/usr/bin/chromium";
-  if (!std::filesystem::exists(chromium)) CALDERA_SKIP_UNLESS_REQUIRED("no " + chromium)
   const Profiled& profile = profiled();
-  const ScratchDir scratch;
-  const std::string dom = scratch / "dom";
-  const std::string log = scratch / "log";
-  // Console messages go to the log; a profile of its own, and no network to be had.
-  const std::string command =
-      "timeout 120 " + chromium +
-      " --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --enable-logging=stderr"
-      " --host-resolver-rules='MAP * ~NOTFOUND' --user-data-dir=" +
-      (scratch / "browser").string() + " --dump-dom file://" + profile.page + " > " + dom + " 2> " +
-      log;
-  ASSERT_EQ(std::system(command.c_str()), 0) << file_text(log);
-  EXPECT_THAT(file_text(log), Not(HasSubstr("CONSOLE")));
-  const std::string text = file_text(dom);
-  const auto points = [&](const std::string& id) {
-    const std::regex canvas("<canvas[^>]*id=\"" + id + "\"[^>]*data-points=\"([0-9]+)\"");
-    std::smatch found;
-    return std::regex_search(text, found, canvas) ? std::stoi(found[1]) : -1;
-  };
+  const OpenedPage page = open_page(profile.page);
+  if (page.dom.empty()) return;  // Skipped, or failed already.
+  EXPECT_THAT(page.log, Not(HasSubstr("CONSOLE")));
   int computing = 0;
   for (const nlohmann::json& layer : profile.json["layers"]) {
     computing += layer["multiply_adds"] > 0 ? 1 : 0;
   }
-  EXPECT_EQ(points("roofline"), computing);
-  EXPECT_EQ(points("layers"), static_cast<int>(profile.json["layers"].size()));
-  EXPECT_EQ(points("kernels"), static_cast<int>(profile.json["kernels"].size()));
+  EXPECT_EQ(chart_points(page, "roofline"), computing);
+  EXPECT_EQ(chart_points(page, "layers"), static_cast<int>(profile.json["layers"].size()));
+  EXPECT_EQ(chart_points(page, "kernels"), static_cast<int>(profile.json["kernels"].size()));
   // And what stands around them.
-  EXPECT_THAT(text, AllOf(HasSubstr("caldera profile cifar_resnet20 --batch 2 --repeat 5"),
-                          HasSubstr("<dd>2, input [2, 3, 32, 32]</dd>"),
-                          HasSubstr("<td><span><span class=\"swatch\"")));
+  EXPECT_THAT(page.dom, AllOf(HasSubstr("caldera profile cifar_resnet20 --batch 2 --repeat 5"),
+                              HasSubstr("<dd>2, input [2, 3, 32, 32]</dd>"),
+                              HasSubstr("<td><span><span class=\"swatch\"")));
 }
 
 }  // namespace
