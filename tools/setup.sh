@@ -6,7 +6,7 @@
 # installs none of them: a shader compiler that knows cooperative matrices (bin/), newer Vulkan
 # headers (include/), and the newest Mesa software driver with its loader and validation layer
 # (tree/). Those programs run by that release's own dynamic linker, so nothing of the system is
-# replaced. Beside it goes the library that draws `caldera profile --report`, from the npm registry
+# replaced. Beside it goes the library that draws the pages of `--report`, from the npm registry
 # ($CALDERA_PREFIX/chart.js).
 #
 #   CALDERA_PREFIX         where that goes; default ~/.cache/caldera
@@ -306,7 +306,7 @@ if [[ $ID == debian ]]; then packages+=(chromium); else packages+=(debootstrap);
 install_packages "${packages[@]}" || exit 1
 install_pytorch || exit 1
 unpack_debian13 || exit 1
-unpack_chart_library || say "going on without Chart.js: \`caldera profile --report\` is left out"
+unpack_chart_library || say "going on without Chart.js: \`--report\` is left out"
 
 notes=
 [[ $ID == debian ]] || notes="; no SwiftShader: Ubuntu's Chromium is a snap"
