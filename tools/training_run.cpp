@@ -239,8 +239,9 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   Display display(options.epochs);
   StepLog log;
   std::optional<TrainingReport> report;
-  if (!args.report.empty())
+  if (!args.report.empty()) {
     CALDERA_TRY_ASSIGN(report, begin_report(args, device, model, data, options));
+  }
   Status logged;
   FitObserver observer;
   observer.on_start = [&](const FitObserver::Start& start) {
