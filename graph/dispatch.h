@@ -27,8 +27,8 @@ enum class WeightLayout : uint8_t {
   kWinograd4,  // The same 36 times.
 };
 
-// A parameter in one layout: uploaded once, however many dispatches read it. What training changes is
-// packed by a dispatch instead, into a workspace (Emitter::weight).
+// A parameter in one layout: uploaded once, however many dispatches read it. What training changes
+// is packed by a dispatch instead, into a workspace (Emitter::weight).
 struct PackedWeight {
   ValueId value = ValueId::kNone;
   WeightLayout layout = WeightLayout::kVector;

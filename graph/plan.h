@@ -28,7 +28,7 @@ struct Plan {
   std::vector<Dispatch> dispatches;
   std::vector<PackedWeight> weights;
   uint64_t weights_bytes = 0;
-  StateLayout states;  // Of what training changes.
+  StateLayout states;                // Of what training changes.
   std::vector<uint64_t> workspaces;  // Bytes of each.
 
   std::vector<ValueId> storage;  // By value: the value whose memory it has (its own, mostly).

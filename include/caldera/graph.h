@@ -162,8 +162,8 @@ struct LinearAttrs {
 // Over channels (dimension 1).
 struct SoftmaxAttrs {};
 
-// Zeros around each image and before and after its channels, or those of [N, F]; of negative amounts,
-// so many are cut off.
+// Zeros around each image and before and after its channels, or those of [N, F]; of negative
+// amounts, so many are cut off.
 struct PadAttrs {
   int32_t channels_before = 0;
   int32_t channels_after = 0;

@@ -100,6 +100,10 @@ class Fitter {
 };
 
 Status Fitter::prepare() {
+  // Trainer::step() may skip where it finds its loss scale, which this loop takes for a mistake.
+  if (options_.session.precision != Precision::kFp32) {
+    return Error{ErrorCode::kUnsupported, "fit() trains in fp32: leave the precision out"};
+  }
   CALDERA_TRY(check_fit_options(options_));
   const auto images = std::ssize(data_.train.samples);
   if (images == 0) return Error{ErrorCode::kInvalidInput, "training: there is no image"};

@@ -6,8 +6,8 @@
 
 CALDERA_PARAMS_BEGIN
 
-// y[n, h, w, c] = x[n, (h - top) / spread_h * stride_h, (w - left) / spread_w * stride_w, c - before]
-// where the quotients are whole and that lies within x, else zero.
+// y[n, h, w, c] = x[n, (h - top) / spread_h * stride_h, (w - left) / spread_w * stride_w, c -
+// before] where the quotients are whole and that lies within x, else zero.
 struct ResampleParams {
   uint pixels;  // Output pixels: images * out_h * out_w.
   uint in_h;

@@ -19,8 +19,8 @@ struct StatisticsParams {
   float eps;
 };
 
-// Four channels of `part_pixels` pixels an invocation, since what is known of a channel is loaded once
-// for all of them.
+// Four channels of `part_pixels` pixels an invocation, since what is known of a channel is loaded
+// once for all of them.
 struct NormalizeParams {
   uint pixels;  // Of this dispatch's images.
   uint c4;
