@@ -1,8 +1,8 @@
 // Draws a small labelled image set, for tools/quickstart.sh to train on without a download: discs,
 // squares, triangles and crosses of 32x32 in a folder a class. The same seed, the same pictures.
 //
-//   make_shapes DIR SEED COUNT          COUNT a class: of any colour, turn and size, under noise
-//   make_shapes DIR SEED COUNT --plain  white on black, upright, in the middle
+//   make_shapes DIR SEED COUNT          COUNT a class: of many colours and sizes, turned, under
+//   noise make_shapes DIR SEED COUNT --plain  white on black, upright, in the middle
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -65,18 +65,13 @@ Look random_look(Dice& dice) {
   look.radius = kSide * dice.between(0.2, 0.38);
   look.x = kSide / 2.0 + dice.between(-5, 5);
   look.y = kSide / 2.0 + dice.between(-5, 5);
-  look.turn = dice.between(0, 2 * std::numbers::pi);
-  double apart = 0;
-  while (apart < 90) {  // A shape that has its ground's colour cannot be told.
-    apart = 0;
-    for (size_t c = 0; c < 3; ++c) {
-      look.ground[c] = dice.between(20, 235);
-      look.color[c] = dice.between(20, 235);
-      look.slope[c] = dice.between(-30, 30);
-      apart += std::abs(look.ground[c] - look.color[c]) / 3;
-    }
+  look.turn = dice.between(-0.5, 0.5);
+  for (size_t c = 0; c < 3; ++c) {  // The shape is the lighter one, in each colour.
+    look.ground[c] = dice.between(10, 120);
+    look.color[c] = look.ground[c] + dice.between(50, 130);
+    look.slope[c] = dice.between(-25, 25);
   }
-  look.noise = dice.between(5, 45);
+  look.noise = dice.between(5, 30);
   return look;
 }
 

@@ -38,7 +38,7 @@ else
   "$caldera" run resnet18 --seed 1
 fi
 
-# A ResNet that knows plain shapes learns them in every colour, turn and size, under noise.
+# A ResNet that knows plain shapes learns them in colours, turned, of all sizes and under noise.
 work=build/quickstart
 rm -rf "$work"
 build/release/tools/make_shapes "$work/plain" 1 100 --plain
@@ -51,11 +51,11 @@ fi
 say "A ResNet-20 learns discs, squares, triangles and crosses, white on black:"
 "$caldera" train cifar_resnet20 "$work/plain" --epochs 3 --batch 20 --lr 0.05 --augment none \
   --output "$work/plain.safetensors"
-say "On shapes of every colour, turn and size it is right so often:"
+say "On shapes in colours, turned, of all sizes and under noise it is right so often:"
 "$caldera" eval "$work/plain.safetensors" "$work/unseen" 2>/dev/null | grep top-1
 say "It is fine-tuned on $(find "$work/shapes" -type f | wc -l) of those:"
 "$caldera" finetune "$work/plain.safetensors" "$work/shapes" --val "$work/unseen" --epochs 6 \
-  --batch 32 --lr 0.05 --output "$work/shapes.safetensors" "${report[@]}"
+  --batch 20 --lr 0.02 --augment none --output "$work/shapes.safetensors" "${report[@]}"
 say "And on the ones that it has not seen, it is now right so often:"
 "$caldera" eval "$work/shapes.safetensors" "$work/unseen" | grep top-1
 if ((${#report[@]})); then say "The report, for any browser: $PWD/$work/report/report.html"; fi
