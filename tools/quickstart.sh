@@ -54,7 +54,7 @@ say "A ResNet-20 learns discs, squares, triangles and crosses, white on black:"
 say "On shapes in colours, turned, of all sizes and under noise it is right so often:"
 "$caldera" eval "$work/plain.safetensors" "$work/unseen" 2>/dev/null | grep top-1
 say "It is fine-tuned on $(find "$work/shapes" -type f | wc -l) of those:"
-"$caldera" finetune "$work/plain.safetensors" "$work/shapes" --val "$work/unseen" --epochs 6 \
+"$caldera" finetune "$work/plain.safetensors" "$work/shapes" --val "$work/unseen" --epochs 4 \
   --batch 20 --lr 0.02 --augment none --output "$work/shapes.safetensors" "${report[@]}"
 say "And on the ones that it has not seen, it is now right so often:"
 "$caldera" eval "$work/shapes.safetensors" "$work/unseen" | grep top-1
