@@ -265,8 +265,8 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   display.clear();
   if (!result.ok()) return result.error();
   CALDERA_TRY(logged);
-  if (report) CALDERA_TRY(report->finish(result->stopped));
   if (result->stopped) {
+    if (report) CALDERA_TRY(report->finish(/*stopped=*/true));
     print_note(fmt::format("stopped after step {}; the same command with --resume {} goes on",
                            result->steps, last_checkpoint(args.checkpoints).string()));
     if (args.json) print_as_json(args, *result, device, head.replaced);
@@ -275,6 +275,7 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   CALDERA_TRY(write_output(args, result->model));
   if (!args.optimizer_state.empty())
     CALDERA_TRY(write_pytorch_optimizer(args.optimizer_state, result->optimizer));
+  if (report) CALDERA_TRY(report->finish(/*stopped=*/false));
   if (args.json) {
     print_as_json(args, *result, device, head.replaced);
   } else {
