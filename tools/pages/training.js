@@ -277,6 +277,10 @@ if (data.norms.length === 0) {
         .filter(norm => norm > 0);
     const high = Math.max(...positive, 1e-12) * 1.3;
     const low = Math.max(Math.min(...positive, high) / 1.3, high * 1e-8);
+    const tenths = logAxis('norm', {min: low, max: high});
+    if (high / low > 1000) {  // Powers of ten alone, for there is no room for more.
+      tenths.ticks.callback = norm => (/^[0.]*10*$/.test(logTick(norm)) ? logTick(norm) : '');
+    }
     const points = (label, key, series, more) => ({
       label,
       type: 'scatter',
@@ -309,7 +313,7 @@ if (data.norms.length === 0) {
         indexAxis: 'y',
         interaction: {mode: 'y', intersect: false},
         scales: {
-          x: logAxis('norm', {min: low, max: high}),
+          x: tenths,
           y: {...layerAxis(), stacked: false, labels: data.norms.map(layer => layer.name)},
         },
         plugins: {
