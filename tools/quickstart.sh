@@ -52,12 +52,12 @@ say "A ResNet-20 learns discs, squares, triangles and crosses, white on black:"
 "$caldera" train cifar_resnet20 "$work/plain" --epochs 3 --batch 20 --lr 0.05 --augment none \
   --output "$work/plain.safetensors"
 say "On shapes in colours, turned, of all sizes and under noise it is right so often:"
-"$caldera" eval "$work/plain.safetensors" "$work/unseen" 2>/dev/null | grep top-1
+"$caldera" eval "$work/plain.safetensors" "$work/unseen" 2>/dev/null | grep '^top-1'
 say "It is fine-tuned on $(find "$work/shapes" -type f | wc -l) of those:"
 "$caldera" finetune "$work/plain.safetensors" "$work/shapes" --val "$work/unseen" --epochs 4 \
   --batch 20 --lr 0.02 --augment none --output "$work/shapes.safetensors" "${report[@]}"
 say "And on the ones that it has not seen, it is now right so often:"
-"$caldera" eval "$work/shapes.safetensors" "$work/unseen" | grep top-1
+"$caldera" eval "$work/shapes.safetensors" "$work/unseen" | grep '^top-1'
 if ((${#report[@]})); then say "The report, for any browser: $PWD/$work/report/report.html"; fi
 
 say "The program is $PWD/$caldera. Try next:
