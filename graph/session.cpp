@@ -12,7 +12,6 @@
 #include "caldera/tuner.h"
 
 #include "graph/emitter.h"
-#include "graph/half.h"
 #include "graph/layer_memory.h"
 #include "graph/pack_weights.h"
 #include "graph/session_impl.h"
@@ -344,121 +343,6 @@ Status SessionImpl::wait(std::span<const std::span<float>> outputs) {
   frame.has_run = true;
   keep_to_budget(frame);
   return {};
-}
-
-Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
-  const Plan& plan = program_->plan;
-  const auto index = static_cast<uint32_t>(activation);
-  if (!program_->options.keep_activations || index >= plan.graph.values.size() ||
-      plan.memory.offsets.size() <= index) {
-    return Error{ErrorCode::kInvalidInput,
-                 "activations can be read from sessions made with keep_activations alone"};
-  }
-  const Value& value = plan.graph.value(activation);
-  if (value.role != ValueRole::kActivation && value.role != ValueRole::kInput) {
-    return Error{ErrorCode::kInvalidInput, fmt::format("'{}' is not an activation", value.name)};
-  }
-  if (value.role == ValueRole::kActivation && value.producer == NodeId::kNone) {
-    return Error{ErrorCode::kInvalidInput,
-                 fmt::format("'{}' was fused into the node after it; turn fusion off to read it",
-                             value.name)};
-  }
-  const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  const ImageShape shape(value.shape, program_->plan.precision);
-  CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
-                                                       "a copy of an activation"));
-  CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-  recorder.copy(arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
-  CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
-  CALDERA_TRY(commands.run());
-  if (shape.precision == Precision::kFp32) {
-    const auto* values = reinterpret_cast<const float*>(copy.mapped().data());
-    return std::vector<float>(values, values + shape.bytes() / sizeof(float));
-  }
-  const auto* halves = reinterpret_cast<const uint16_t*>(copy.mapped().data());
-  std::vector<float> values(shape.bytes() / sizeof(uint16_t));
-  std::transform(halves, halves + values.size(), values.begin(), half_to_float);
-  return values;
-}
-
-Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
-  CALDERA_TRY_ASSIGN(const std::vector<float> from, read_padded(activation));
-  const Value& value = program_->plan.graph.value(activation);
-  const ImageShape shape(value.shape, program_->plan.precision);
-  const auto channels = static_cast<size_t>(shape.c);
-  const auto pixels = static_cast<size_t>(shape.pixels());
-  const size_t stride = size_t{shape.c4()} * 4;
-  std::vector<float> dense(static_cast<size_t>(element_count(value.shape)));
-  for (size_t n = 0; n < static_cast<size_t>(shape.n); ++n) {
-    for (size_t c = 0; c < channels; ++c) {
-      for (size_t i = 0; i < pixels; ++i) {
-        dense[(n * channels + c) * pixels + i] = from[(n * pixels + i) * stride + c];
-      }
-    }
-  }
-  return dense;
-}
-
-Status SessionImpl::clear_states() {
-  CALDERA_TRY_ASSIGN(Recorder recorder,
-                     Recorder::create(program_->device.impl().shared_from_this()));
-  recorder.fill(states_, 0);
-  CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
-  return commands.run();
-}
-
-Status SessionImpl::set_states(const Weights& states) {
-  const Plan& plan = program_->plan;
-  std::vector<UploadItem> items;
-  for (size_t i = 0; i < plan.graph.values.size(); ++i) {
-    const Value& value = plan.graph.values[i];
-    const auto found = states.find(value.name);
-    if (!plan.states.holds(static_cast<ValueId>(i)) || found == states.end()) continue;
-    const Tensor& tensor = found->second;
-    if (tensor.shape() != value.shape) {
-      return Error{ErrorCode::kInvalidInput,
-                   fmt::format("'{}' is {}, but the session has {}", value.name,
-                               to_string(tensor.shape()), to_string(value.shape))};
-    }
-    const WeightLayout layout =
-        value.shape.size() > 1 ? WeightLayout::kOhwi : WeightLayout::kVector;
-    items.push_back({plan.states.offset(static_cast<ValueId>(i)), state_bytes(value.shape),
-                     [tensor = tensor.to_f32(), &value, layout](std::span<std::byte> to) {
-                       pack_weight(tensor.floats(), value.shape, {}, layout, Precision::kFp32, to);
-                     }});
-  }
-  return upload(program_->device.impl().shared_from_this(), states_, items);
-}
-
-Result<Weights> SessionImpl::states() const {
-  const Plan& plan = program_->plan;
-  const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  Weights states;
-  for (size_t i = 0; i < plan.graph.values.size(); ++i) {
-    const auto id = static_cast<ValueId>(i);
-    if (!plan.states.holds(id)) continue;
-    const Value& value = plan.graph.values[i];
-    const uint64_t bytes = state_bytes(value.shape);
-    CALDERA_TRY_ASSIGN(const Buffer copy,
-                       Buffer::create(device, bytes, MemoryKind::kReadback, "a copy of a state"));
-    CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-    recorder.copy(states_, plan.states.offset(id), copy, 0, bytes);
-    CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
-    CALDERA_TRY(commands.run());
-    const auto* packed = reinterpret_cast<const float*>(copy.mapped().data());
-    states.emplace(value.name, Tensor::from_floats(value.shape, unpack_state(packed, value.shape)));
-  }
-  return states;
-}
-
-Status SessionImpl::poison() {
-  constexpr uint32_t kNan = 0x7fc00000u;
-  CALDERA_TRY_ASSIGN(Recorder recorder,
-                     Recorder::create(program_->device.impl().shared_from_this()));
-  recorder.fill(arena_, kNan);
-  for (const Frame& frame : frames_) recorder.fill(frame.output, kNan);
-  CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
-  return commands.run();
 }
 
 Result<std::vector<DispatchTime>> SessionImpl::timeline() const {

@@ -42,9 +42,9 @@ struct Problem {
 
 constexpr uint32_t kRunOfPixels = 64;  // That a pointwise problem takes for a row.
 
-shader::WeightGradientParams params(const Problem& problem) {
+shader::Conv2dParams params(const Problem& problem) {
   const Conv2dWeightGradientAttrs& attrs = problem.attrs;
-  shader::WeightGradientParams p{
+  shader::Conv2dParams p{
       .in_h = static_cast<uint32_t>(problem.x.h),
       .in_w = static_cast<uint32_t>(problem.x.w),
       .in_c4 = problem.x.c4(),
@@ -78,7 +78,7 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
   const Problem problem(emitter.graph(), node, emitter.precision());
   const ValueId x = node.inputs[0];
   const ValueId dy = node.inputs[1];
-  shader::WeightGradientParams p = params(problem);
+  shader::WeightGradientParams p{.conv = params(problem)};
   // Rows are counted for the whole run below, where they are runs of pixels.
   const bool pointwise = problem.pointwise();
   const auto image_pixels = static_cast<uint64_t>(problem.dy.pixels());
@@ -98,14 +98,14 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
   const uint64_t stride = problem.vectors_in_all();
   const Binding parts = emitter.workspace(stride * plan.parts() * sizeof(float[4]));
   for (const ImageRun& run : plan.runs) {
-    p.pixels = static_cast<uint32_t>(static_cast<uint64_t>(run.count) * image_pixels);
+    p.conv.pixels = static_cast<uint32_t>(static_cast<uint64_t>(run.count) * image_pixels);
     p.first_part = run.first_part;
     p.parts = run.parts;
     Dispatch& dispatch = emit_run(problem, p,
                                   {emitter.activation(x, run.first, run.count),
                                    emitter.activation(dy, run.first, run.count), parts});
     dispatch.multiply_adds = static_cast<int64_t>(
-        p.pixels * static_cast<uint64_t>(problem.weight[0]) *
+        p.conv.pixels * static_cast<uint64_t>(problem.weight[0]) *
         static_cast<uint64_t>(problem.weight[1] * problem.kernel_h() * problem.kernel_w()));
   }
   const shader::AddPartsParams add{.vectors = static_cast<uint32_t>(stride),

@@ -1,10 +1,11 @@
-// Derivatives of activations (epilogue.h has their numbers), of what they were given or of what they
-// made. At the corners they are PyTorch's. Which one is a constant, since drivers on a CPU compute
-// every branch of a switch.
+// Derivatives of activations (epilogue.h has their numbers), of what they were given or of what
+// they made. At the corners they are PyTorch's. Which one is a constant, since drivers on a CPU
+// compute every branch of a switch.
 layout(constant_id = 1) const uint kActivation = 1;
 
 vec4 within(vec4 v, float low, float high) {
-  bvec4 outside = bvec4(uvec4(lessThanEqual(v, vec4(low))) | uvec4(greaterThanEqual(v, vec4(high))));
+  uvec4 below = uvec4(lessThanEqual(v, vec4(low)));
+  bvec4 outside = bvec4(below | uvec4(greaterThanEqual(v, vec4(high))));
   return mix(vec4(1), vec4(0), outside);
 }
 

@@ -1,6 +1,6 @@
-// Tensors as arrays of vectors of four channels: storage buffers or, with TEXELS, texel buffers of the
-// same memory, through which software drivers load several times as fast. Every shader that includes
-// this is compiled both ways.
+// Tensors as arrays of vectors of four channels: storage buffers or, with TEXELS, texel buffers of
+// the same memory, through which software drivers load several times as fast. Every shader that
+// includes this is compiled both ways.
 #include "storage.glsl"
 
 #ifdef TEXELS

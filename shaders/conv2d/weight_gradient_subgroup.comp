@@ -10,9 +10,9 @@
 //                    +-----------------------------------------------------------+
 //
 // A step takes K pixels of one output row. At each of them a lane loads what its filter place meets
-// there; of dy it loads four channels of every S / B th pixel. Sums are finished channel by channel,
-// so that a compiler with few registers keeps one channel's in them through a whole step. S, the
-// subgroup's size, is 8 or more.
+// there; of dy it loads four channels of every S / B th pixel. Sums are finished channel by
+// channel, so that a compiler with few registers keeps one channel's in them through a whole step.
+// S, the subgroup's size, is 8 or more.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -37,10 +37,10 @@ layout(std430, binding = 2) writeonly buffer Parts { vec4 parts[]; };  // [part]
 void main() {
   uint lanes = gl_WorkGroupSize.x;
   uint lane = gl_SubgroupInvocationID;
-  uint in4 = (p.group_in + 3) / 4;
-  uint places = p.kernel_h * p.kernel_w * in4;
+  uint in4 = (p.conv.group_in + 3) / 4;
+  uint places = p.conv.kernel_h * p.conv.kernel_w * in4;
   uint place_tiles = (places + lanes - 1) / lanes;
-  uint output_tiles = (p.out_c4 + kBlocks - 1) / kBlocks;
+  uint output_tiles = (p.conv.out_c4 + kBlocks - 1) / kBlocks;
   uint group = workgroup_index();
   uint place = group % place_tiles * lanes + lane;
   group /= place_tiles;
@@ -50,36 +50,37 @@ void main() {
 
   uint place_inside = min(place, places - 1);
   uint tap = place_inside / in4;
-  int channel = int(place_inside - tap * in4 + first_output / p.group_out * in4);
-  uint ky = tap / p.kernel_w;
-  int tap_y = int(ky * p.dilation_h) - int(p.pad_h);
-  int tap_x = int((tap - ky * p.kernel_w) * p.dilation_w) - int(p.pad_w);
+  int channel = int(place_inside - tap * in4 + first_output / p.conv.group_out * in4);
+  uint ky = tap / p.conv.kernel_w;
+  int tap_y = int(ky * p.conv.dilation_h) - int(p.conv.pad_h);
+  int tap_x = int((tap - ky * p.conv.kernel_w) * p.conv.dilation_w) - int(p.conv.pad_w);
 
   vec4 sums[kOutputs];
   [[unroll]] for (uint o = 0; o < kOutputs; ++o) sums[o] = vec4(0);
 
-  uint dy_block = min(first_output / 4 + lane % kBlocks, p.out_c4 - 1);
-  uint rows = (p.pixels + p.out_w - 1) / p.out_w;
+  uint dy_block = min(first_output / 4 + lane % kBlocks, p.conv.out_c4 - 1);
+  uint rows = (p.conv.pixels + p.conv.out_w - 1) / p.conv.out_w;
   uint end_row = min((part + 1) * p.part_rows, rows);
   for (uint row = part * p.part_rows; row < end_row; ++row) {
-    uint image = row / p.out_h;
-    int y = int(row - image * p.out_h) * int(p.stride_h) + tap_y;
-    bool row_inside = uint(y) < p.in_h;
-    int base = (int(image * p.in_h) + (row_inside ? y : 0)) * int(p.in_w);
-    uint width = min(p.out_w, p.pixels - row * p.out_w);
+    uint image = row / p.conv.out_h;
+    int y = int(row - image * p.conv.out_h) * int(p.conv.stride_h) + tap_y;
+    bool row_inside = uint(y) < p.conv.in_h;
+    int base = (int(image * p.conv.in_h) + (row_inside ? y : 0)) * int(p.conv.in_w);
+    uint width = min(p.conv.out_w, p.conv.pixels - row * p.conv.out_w);
     for (uint first = 0; first < width; first += kStep) {
       vec4 g[kLoads];
       [[unroll]] for (uint j = 0; j < kLoads; ++j) {
         uint pixel = first + j * kPixels + lane / kBlocks;
-        g[j] = imageLoad(dy, int((row * p.out_w + min(pixel, width - 1)) * p.out_c4 + dy_block));
+        uint at = row * p.conv.out_w + min(pixel, width - 1);
+        g[j] = imageLoad(dy, int(at * p.conv.out_c4 + dy_block));
         g[j] = pixel < width ? g[j] : vec4(0);
       }
       vec4 v[kStep];
       [[unroll]] for (uint q = 0; q < kStep; ++q) {
-        int column = int(min(first + q, width - 1) * p.stride_w) + tap_x;
-        bool inside = row_inside && uint(column) < p.in_w;
-        if (kMasked) column = clamp(column, 0, int(p.in_w) - 1);
-        v[q] = imageLoad(x, (base + column) * int(p.in_c4) + channel);
+        int column = int(min(first + q, width - 1) * p.conv.stride_w) + tap_x;
+        bool inside = row_inside && uint(column) < p.conv.in_w;
+        if (kMasked) column = clamp(column, 0, int(p.conv.in_w) - 1);
+        v[q] = imageLoad(x, (base + column) * int(p.conv.in_c4) + channel);
         if (kMasked) v[q] = inside ? v[q] : vec4(0);
       }
       [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
@@ -91,8 +92,8 @@ void main() {
   }
 
   [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
-    if (place < places && first_output + o < p.out_c) {
-      parts[((p.first_part + part) * p.out_c + first_output + o) * places + place] = sums[o];
+    if (place < places && first_output + o < p.conv.out_c) {
+      parts[((p.first_part + part) * p.conv.out_c + first_output + o) * places + place] = sums[o];
     }
   }
 }

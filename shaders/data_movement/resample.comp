@@ -1,5 +1,6 @@
 #version 450
-// Padding, cropping, subsampling and spreading apart: four channels of one output pixel an invocation.
+// Padding, cropping, subsampling and spreading apart: four channels of one output pixel an
+// invocation.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"

@@ -1,6 +1,6 @@
 #version 450
-// A weight that training changes, in the layout that a kernel reads: a vector of four an invocation.
-// What graph/pack_weights.cpp does on the host for those that stay the same.
+// A weight that training changes, in the layout that a kernel reads: a vector of four an
+// invocation. What graph/pack_weights.cpp does on the host for those that stay the same.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"

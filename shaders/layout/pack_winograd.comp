@@ -1,8 +1,8 @@
 #version 450
-// The filter transform U = G g G^T of F(2x2) or F(4x4), 3x3 (conv2d/winograd.glsl), for weights that
-// training changes, into [element][O8][I4][8][4]. An invocation takes the filters between four output
-// and four input channels: as the weight is stored, whole vectors are of inputs or, where it is
-// transposed, of outputs.
+// The filter transform U = G g G^T of F(2x2) or F(4x4), 3x3 (conv2d/winograd.glsl), for weights
+// that training changes, into [element][O8][I4][8][4]. An invocation takes the filters between four
+// output and four input channels: as the weight is stored, whole vectors are of inputs or, where it
+// is transposed, of outputs.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"

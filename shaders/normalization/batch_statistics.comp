@@ -1,6 +1,6 @@
 #version 450
-// Sums over some pixels of four channels, of d = x - pivot and of d * d. The pivot is a value of the
-// channel: taken off first, a mean far from zero costs no digits of the variance.
+// Sums over some pixels of four channels, of d = x - pivot and of d * d. The pivot is a value of
+// the channel: taken off first, a mean far from zero costs no digits of the variance.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
 #include "../common/vectors.glsl"

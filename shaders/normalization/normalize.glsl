@@ -1,5 +1,5 @@
-// What the gradients of normalisation share. With z = xhat * weight + bias, which is made again of x,
-// dz = dy * activation'(z).
+// What the gradients of normalisation share: dz = dy * activation'(z), with z = xhat * weight +
+// bias, which is made again of x.
 #include "../common/activation_gradient.glsl"
 #include "../common/grid.glsl"
 #include "../common/vectors.glsl"

@@ -1,6 +1,6 @@
 #version 450
-// To the first of each window's greatest, row by row; a NaN takes the place of what stood before it.
-// Each window that holds the pixel is gone through again.
+// To the first of each window's greatest, row by row; a NaN takes the place of what stood before
+// it. Each window that holds the pixel is gone through again.
 #extension GL_GOOGLE_include_directive : require
 #include "pool_gradient.glsl"
 

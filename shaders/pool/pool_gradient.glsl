@@ -1,7 +1,8 @@
-// What the gradients of pools share: four channels of one input pixel an invocation, which asks each
-// window that holds the pixel.
+// What the gradients of pools share: four channels of one input pixel an invocation, which asks
+// each window that holds the pixel.
 #include "../common/grid.glsl"
 #include "../common/storage.glsl"
+#include "place.glsl"
 #include "pool_params.h"
 
 // Of the forward pool, but `pixels`, which are the input's.
@@ -9,24 +10,7 @@ layout(push_constant) uniform Push { PoolParams p; };
 
 layout(std430, binding = 0) readonly buffer Gradient { vector_t dy[]; };
 
-struct Place {
-  uint pixel;
-  uint block;
-  uint image;
-  uint row;
-  uint column;
-};
-
-Place locate(uint index) {
-  Place at;
-  at.pixel = index / p.c4;
-  at.block = index - at.pixel * p.c4;
-  uint row = at.pixel / p.in_w;
-  at.column = at.pixel - row * p.in_w;
-  at.image = row / p.in_h;
-  at.row = row - at.image * p.in_h;
-  return at;
-}
+Place locate(uint index) { return locate(index, p.c4, p.in_h, p.in_w); }
 
 vec4 gradient(Place at, uint row, uint column) {
   return vec4(dy[((at.image * p.out_h + row) * p.out_w + column) * p.c4 + at.block]);

@@ -11,7 +11,7 @@ layout(std430, binding = 1) readonly buffer Targets { float targets[]; };
 
 struct Row {
   float largest;
-  float sum;     // Of exp(logit - largest). A NaN where any logit is one, whatever exp() makes of it.
+  float sum;     // Of exp(logit - largest). A NaN where any logit is one.
   float weight;  // Of targets.
 };
 

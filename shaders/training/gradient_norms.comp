@@ -7,7 +7,8 @@
 layout(push_constant) uniform Push { GradientNormsParams p; };
 
 layout(std430, binding = 0) readonly buffer Pieces { float pieces[]; };
-layout(std430, binding = 1) readonly buffer Ranges { uvec2 ranges[]; };  // First and end, by parameter.
+// First piece and end, by parameter.
+layout(std430, binding = 1) readonly buffer Ranges { uvec2 ranges[]; };
 layout(std430, binding = 2) writeonly buffer Norms { float norms[]; };   // [1 + parameter]
 
 void main() {

@@ -1,6 +1,6 @@
 #version 450
-// One step of SGD, Adam or AdamW for four numbers an invocation, over all parameters laid end to end;
-// the gradient is set to zero after it. As PyTorch's optimizers compute it.
+// One step of SGD, Adam or AdamW for four numbers an invocation, over all parameters laid end to
+// end; the gradient is set to zero after it. As PyTorch's optimizers compute it.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
 #include "scalars.glsl"

@@ -12,6 +12,7 @@
 #include "tests/graph/random_operands.h"
 #include "tests/graph/small_net.h"
 #include "tests/support/device.h"
+#include "tests/support/require.h"
 
 namespace caldera {
 namespace {
@@ -62,6 +63,19 @@ TEST(Slicing, AMatrixCutByRowsGivesTheReferencesResult) {
   EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
 }
 
+// A net of three images, and what the CPU makes of them.
+struct ThreeImages {
+  Graph graph = test::small_net(3);
+  Weights weights = test::random_weights(graph);
+  std::vector<std::vector<float>> inputs = test::random_inputs(graph);
+  std::vector<float> expected = run_reference(graph, weights, inputs).value()[graph.outputs[0]];
+
+  // Relative L2 of a run of the session.
+  double error(Session& session) const {
+    return relative_l2(run_poisoned(session, inputs[0]), expected);
+  }
+};
+
 // A device that no test before has measured anything of.
 #define OPEN_FRESH(name)               \
   auto name##_opened = Device::open(); \
@@ -72,21 +86,17 @@ TEST(Slicing, AMatrixCutByRowsGivesTheReferencesResult) {
 TEST(Slicing, WorkBeyondTheSubmitBudgetIsSubmittedInPortions) {
   CALDERA_REQUIRE_DEVICE(validated);
   (void)validated;
-  const Graph graph = test::small_net(3);
-  const Weights weights = test::random_weights(graph);
-  const auto inputs = test::random_inputs(graph);
-  const auto reference = run_reference(graph, weights, inputs);
+  const ThreeImages net;
   uint32_t submits = 1;
   for (const double budget : {1e-4, 3e-6}) {
     OPEN_FRESH(device);
     SessionOptions options;
     options.submit_seconds = budget;
-    auto session = Session::create(device, graph, weights, options);
+    auto session = Session::create(device, net.graph, net.weights, options);
     ASSERT_TRUE(session.ok()) << session.error().message;
     EXPECT_GT(session->stats().submits, submits);
     submits = session->stats().submits;
-    EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5)
-        << budget;
+    EXPECT_LT(net.error(*session), 1e-5) << budget;
   }
 }
 
@@ -94,10 +104,7 @@ TEST(Slicing, WorkBeyondTheSubmitBudgetIsSubmittedInPortions) {
 TEST(Slicing, SubmitsAreCutAnewByWhatTheyWereMeasuredToTake) {
   CALDERA_REQUIRE_DEVICE(validated);
   (void)validated;
-  const Graph graph = test::small_net(3);
-  const Weights weights = test::random_weights(graph);
-  const auto inputs = test::random_inputs(graph);
-  const auto reference = run_reference(graph, weights, inputs);
+  const ThreeImages net;
   OPEN_FRESH(device);
   if (device.impl().capabilities().timestamp_bits == 0) {
     CALDERA_SKIP_UNLESS_REQUIRED("this driver has no timestamps");
@@ -106,11 +113,11 @@ TEST(Slicing, SubmitsAreCutAnewByWhatTheyWereMeasuredToTake) {
     device.impl().set_pace(pace);
     SessionOptions options;
     options.submit_seconds = budget;
-    Session session = Session::create(device, graph, weights, options).value();
+    Session session = Session::create(device, net.graph, net.weights, options).value();
     before = session.stats().submits;
-    EXPECT_LT(relative_l2(run_poisoned(session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+    EXPECT_LT(net.error(session), 1e-5);
     const uint32_t after = session.stats().submits;
-    EXPECT_LT(relative_l2(run_poisoned(session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+    EXPECT_LT(net.error(session), 1e-5);
     return after;
   };
   uint32_t before = 0;
@@ -125,24 +132,18 @@ TEST(Slicing, SubmitsAreCutAnewByWhatTheyWereMeasuredToTake) {
 
 TEST(Slicing, ADispatchFoldedIntoRowsOfWorkgroupsGivesTheReferencesResult) {
   CALDERA_REQUIRE_DEVICE(device);
-  const Graph graph = test::small_net(3);
-  const Weights weights = test::random_weights(graph);
-  const auto inputs = test::random_inputs(graph);
+  const ThreeImages net;
   Capabilities limits = device.impl().capabilities();
   limits.max_workgroup_count[0] = 3;
-  auto session = create_session_within(limits, device, graph, weights);
+  auto session = create_session_within(limits, device, net.graph, net.weights);
   ASSERT_TRUE(session.ok()) << session.error().message;
-  const auto reference = run_reference(graph, weights, inputs);
-  EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]), 1e-5);
+  EXPECT_LT(net.error(*session), 1e-5);
 }
 
 // A workgroup of theirs is a tile, which it finds by its place in the grid.
 TEST(Slicing, TilesForGpusAreFoldedAndSubmittedInPortionsToo) {
   CALDERA_REQUIRE_DEVICE(device);
-  const Graph graph = test::small_net(3);
-  const Weights weights = test::random_weights(graph);
-  const auto inputs = test::random_inputs(graph);
-  const auto reference = run_reference(graph, weights, inputs);
+  const ThreeImages net;
   Capabilities limits = device.impl().capabilities();
   limits.max_workgroup_count[0] = 3;
   for (const std::string kernel : {"gemm", "coopmat"}) {
@@ -152,19 +153,19 @@ TEST(Slicing, TilesForGpusAreFoldedAndSubmittedInPortionsToo) {
         .kernels = {"conv2d_" + kernel + "_32x32", "linear_" + kernel + "_32x32"}};
     if (kernel == "coopmat") {
       if (!device.info().cooperative_matrix || shader_spirv(ShaderId::conv2d_coopmat).empty()) {
+        EXPECT_FALSE(test::driver_has_matrices()) << "and yet they are not to be had";
         continue;
       }
       options.precision = Precision::kFp16;
     }
-    auto session = create_session_within(limits, device, graph, weights, options);
+    auto session = create_session_within(limits, device, net.graph, net.weights, options);
     ASSERT_TRUE(session.ok()) << session.error().message;
     const std::vector<std::string> used = session->kernels();
     EXPECT_NE(std::find(used.begin(), used.end(), options.kernels[0]), used.end());
     EXPECT_NE(std::find(used.begin(), used.end(), options.kernels[1]), used.end());
     EXPECT_GT(session->stats().submits, 1u);
     const double allowed = kernel == "coopmat" ? 5e-3 : 1e-5;
-    EXPECT_LT(relative_l2(run_poisoned(*session, inputs[0]), (*reference)[graph.outputs[0]]),
-              allowed);
+    EXPECT_LT(net.error(*session), allowed);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "tests/models/training/reference_run.h"
 #include "tests/support/device.h"
+#include "tests/support/require.h"
 
 namespace caldera::test {
 namespace {
@@ -96,7 +97,10 @@ TEST_P(NetworkTraining, IsPyTorchs) {
   CALDERA_REQUIRE_DEVICE(device);
   REQUIRE_RUNS()
   const ReferenceRun run = read_reference_run(GetParam());
-  if (!affordable(device, run)) GTEST_SKIP() << "would take minutes on this driver";
+  if (!affordable(device, run)) {
+    CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_subgroups_of_eight(),
+                              "would take minutes on this driver");
+  }
   auto trainer = make_trainer(device, run);
   ASSERT_TRUE(trainer.ok()) << trainer.error().message;
 
@@ -135,7 +139,10 @@ TEST(FrozenTrunk, KeepsItsBitsAndCostsNothingBackward) {
   CALDERA_REQUIRE_DEVICE(device);
   REQUIRE_RUNS()
   const ReferenceRun run = read_reference_run("frozen_trunk");
-  if (!affordable(device, run)) GTEST_SKIP() << "would take minutes on this driver";
+  if (!affordable(device, run)) {
+    CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_subgroups_of_eight(),
+                              "would take minutes on this driver");
+  }
   auto trainer = make_trainer(device, run);
   ASSERT_TRUE(trainer.ok()) << trainer.error().message;
   const Weights before = trainer->states().value();
