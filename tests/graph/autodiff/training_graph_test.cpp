@@ -1,5 +1,6 @@
 // A training step on the device against the same graph on the CPU: loss, logits, norms, and every
 // state that the step changed.
+#include <algorithm>
 #include <functional>
 #include <ostream>
 
@@ -9,10 +10,12 @@
 #include "caldera/reference.h"
 #include "caldera/session.h"
 
+#include "graph/kernel.h"
 #include "graph/test_hooks.h"
 #include "tests/graph/random_operands.h"
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
+#include "tests/support/require.h"
 
 namespace caldera {
 namespace {
@@ -139,6 +142,18 @@ void odd(GraphBuilder& b) {
   b.output(b.linear("fc", x, 5));
 }
 
+// What the kernels of conv2d and linear are made for: 3x3, 1x1, depthwise, and unlike sides.
+void every_layout(GraphBuilder& b) {
+  ValueId x = b.input("x", {2, 5, 9, 8});
+  x = b.conv2d("first", x, 18, {3, 3}, {.padding = {1, 1}});
+  x = b.batch_norm("norm", b.conv2d("second", x, 16, {3, 3}, {.padding = {1, 1}}));
+  x = b.conv2d("pointwise", x, 20, {1, 1});
+  x = b.conv2d("depthwise", x, 20, {3, 3}, {.padding = {1, 1}, .groups = 20});
+  x = b.relu("relu", b.conv2d("uneven", x, 11, {3, 5}, {.padding = {0, 2}}));
+  x = b.flatten("flatten", b.adaptive_avg_pool2d("avg", x, {{1, 1}}));
+  b.output(b.linear("fc2", b.linear("fc1", x, 13), 5));
+}
+
 TrainingSpec sgd(BatchNormMode mode = BatchNormMode::kTrain) {
   TrainingSpec spec;
   spec.batch_norm = mode;
@@ -159,6 +174,40 @@ TrainingSpec head_only() {
   TrainingSpec spec = sgd(BatchNormMode::kFrozen);
   spec.trainable = [](std::string_view name) { return name.starts_with("fc."); };
   return spec;
+}
+
+// Weights that training changes are packed on the device, mirrored for the way back, in whatever
+// layout a kernel reads.
+TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
+  CALDERA_REQUIRE_DEVICE(device);
+  GraphBuilder builder;
+  every_layout(builder);
+  const Graph forward = std::move(builder).finish().value();
+  const TrainingGraph training = make_training_graph(forward, sgd()).value();
+  const Weights weights = test::random_weights(forward);
+  std::vector<std::vector<float>> inputs = test::random_inputs(forward);
+  inputs.push_back(test::one_hot_targets({2, 5}));
+  inputs.push_back(test::step_scalars(1));
+  int taken = 0;
+  for (const OpKind kind : {OpKind::kConv2d, OpKind::kLinear}) {
+    for (const KernelVariant& variant : kernel_variants(kind)) {
+      const std::string name(variant.name);
+      // A CPU driver compiles the large tiles for GPUs for seconds: the smallest has their layout.
+      const bool tile = name.find("_gemm_") != name.npos || name.find("_coopmat_") != name.npos;
+      if (tile && !name.ends_with("_32x32")) continue;
+      SCOPED_TRACE(name);
+      SessionOptions options{.kernels = {name}};
+      const bool halves = name.find("_coopmat_") != name.npos;
+      if (halves) {
+        if (!device.info().cooperative_matrix) continue;
+        options.precision = Precision::kFp16;
+      }
+      const auto kernels = test::expect_reference(device, training.graph, weights, inputs, options,
+                                                  halves ? 5e-2 : 1e-4, /*runs=*/2);
+      taken += std::ranges::find(kernels, name) != kernels.end();
+    }
+  }
+  EXPECT_GE(taken, test::driver_has_subgroups_of_eight() ? 12 : 5);
 }
 
 INSTANTIATE_TEST_SUITE_P(
