@@ -199,6 +199,17 @@ class Planner {
     });
   }
 
+  // Whether a value is of the batch's images. Weights, statistics and scalars are not, which
+  // kernels bind whole.
+  bool is_batched(ValueId id) const {
+    const Value& value = plan_.graph.value(id);
+    if (value.role == ValueRole::kInput) return value.name != "scalars";
+    if (value.role != ValueRole::kActivation) return false;
+    const OpKind maker = plan_.graph.node(value.producer).kind();
+    return maker != OpKind::kTransposeWeight && maker != OpKind::kBatchStatistics &&
+           maker != OpKind::kFrozenStatistics && maker != OpKind::kNormalizeSums;
+  }
+
   std::vector<Operand> operands(const Node& node, const KernelVariant& kernel) const {
     const auto most = [&](Precision precision) {
       return kernel.texels ? texel_buffer_bytes(capabilities_, precision)
@@ -206,8 +217,7 @@ class Planner {
     };
     std::vector<Operand> list{{emitter_.shape(node.output).image_bytes(), most(plan_.precision)}};
     for (const ValueId input : node.inputs) {
-      const ValueRole role = plan_.graph.value(input).role;
-      if (role != ValueRole::kActivation && role != ValueRole::kInput) continue;
+      if (!is_batched(input)) continue;
       list.push_back({emitter_.shape(input).image_bytes(), most(plan_.precision)});
     }
     if (kernel.workspace_image_bytes) {
@@ -219,7 +229,6 @@ class Planner {
 
   Status emit_node(const Node& node) {
     emitter_.set_node(id_of(plan_.graph, node));
-    const ValueId batched = node.output == ValueId::kNone ? node.inputs[0] : node.output;
     std::vector<Operand> refused;
     for (const KernelVariant* kernel : candidates(node)) {
       if (kernel->whole_batch) {
@@ -227,7 +236,7 @@ class Planner {
         plan_.kernels.push_back(kernel);
         return {};
       }
-      const int64_t batch = emitter_.shape(batched).n;
+      const int64_t batch = emitter_.shape(node.output).n;
       const int64_t image_work = multiply_adds(plan_.graph, node) / batch;
       if (!kernel->emit) {
         plan_.storage[static_cast<uint32_t>(node.output)] =
@@ -251,12 +260,16 @@ class Planner {
       for (const Binding& binding : dispatch.bindings) {
         assert(binding.offset % alignment() == 0);
         if (binding.size <= capabilities_.max_storage_buffer_range) continue;
+        const bool weights =
+            binding.kind == BindingKind::kWeight || binding.kind == BindingKind::kState;
         return Error{
             ErrorCode::kUnsupported,
-            fmt::format("{}: its weights take {} MiB, and {} binds at most {} MiB at once: "
-                        "choose another device, or a narrower net",
-                        plan_.graph.node(dispatch.node).name, binding.size >> 20, device_name_,
-                        capabilities_.max_storage_buffer_range >> 20)};
+            fmt::format("{}: its {} take {} MiB, and {} binds at most {} MiB at once: choose "
+                        "another device, {}",
+                        plan_.graph.node(dispatch.node).name, weights ? "weights" : "images",
+                        binding.size >> 20, device_name_,
+                        capabilities_.max_storage_buffer_range >> 20,
+                        weights ? "or a narrower net" : "smaller images or a narrower net")};
       }
     }
     return {};

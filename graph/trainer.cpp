@@ -70,7 +70,7 @@ struct Trainer::Impl {
     }
     if (++updates_at_scale == scaling.growth_interval) {
       updates_at_scale = 0;
-      loss_scale *= scaling.growth;
+      loss_scale = std::min(loss_scale * scaling.growth, scaling.most);
     }
     return false;
   }
@@ -81,6 +81,15 @@ Result<Trainer> Trainer::create(const Device& device, const Graph& forward, cons
   return detail::no_throw<Result<Trainer>>("the trainer", [&]() -> Result<Trainer> {
     if (forward.inputs.size() != 1) {
       return Error{ErrorCode::kInvalidInput, "training needs a graph of one input"};
+    }
+    const LossScale& scale = options.loss_scale;
+    if (!(scale.least > 0 && scale.least <= scale.initial && scale.initial <= scale.most &&
+          std::isfinite(scale.most) && scale.growth >= 1 && scale.backoff > 0 &&
+          scale.backoff < 1)) {
+      return Error{
+          ErrorCode::kInvalidInput,
+          "a loss scale lies from least to most, above 0, grows by 1 or more and backs off "
+          "by less than 1"};
     }
     CALDERA_TRY_ASSIGN(TrainingGraph training, make_training_graph(forward, options.spec));
     CALDERA_TRY_ASSIGN(Session session,

@@ -26,33 +26,41 @@ struct ImageRuns {
   uint32_t parts() const { return runs.back().first_part + runs.back().parts; }
 };
 
-// Runs of as many images as one binding of `most_bytes` spans of every one of `values`, so that
-// each starts where a binding may; one image at least, since the plan refuses what is bound beyond
-// its limit. They have about `wanted` parts in all, of at least `least` of an image's `image_items`
-// each.
-inline ImageRuns plan_runs(const Emitter& emitter, std::initializer_list<ValueId> values,
-                           uint64_t most_bytes, uint64_t image_items, uint64_t wanted,
-                           uint64_t least) {
-  const int64_t batch = emitter.shape(*values.begin()).n;
-  const uint64_t alignment = emitter.capabilities().binding_alignment();
+// How many images of every one of `values` one binding of `most_bytes` spans, so that each run of
+// them starts where a binding may: all where they fit, 0 where fewer fit than lie between two such
+// places. A kernel for which that is 0 is not supported, and of the last one the plan says so.
+inline int64_t images_a_binding(const Capabilities& capabilities,
+                                std::initializer_list<ImageShape> values, uint64_t most_bytes) {
+  const int64_t batch = values.begin()->n;
+  const uint64_t alignment = capabilities.binding_alignment();
   int64_t held = batch;
   int64_t multiple = 1;
-  for (const ValueId value : values) {
-    const uint64_t image = emitter.shape(value).image_bytes();
+  for (const ImageShape& value : values) {
+    const uint64_t image = value.image_bytes();
     held = std::min(held, static_cast<int64_t>(most_bytes / image));
     multiple = std::max(multiple, static_cast<int64_t>(alignment / std::gcd(alignment, image)));
   }
-  if (held < batch) held = std::max<int64_t>(held / multiple, 1) * multiple;
+  return held == batch ? batch : held / multiple * multiple;
+}
+
+// Runs of that many images. They have about `wanted` parts in all, of whole multiples of
+// `multiple` of an image's `image_items`.
+inline ImageRuns plan_runs(const Emitter& emitter, std::initializer_list<ImageShape> values,
+                           uint64_t most_bytes, uint64_t image_items, uint64_t wanted,
+                           uint64_t multiple) {
+  const int64_t batch = values.begin()->n;
+  const int64_t fitting = images_a_binding(emitter.capabilities(), values, most_bytes);
+  const int64_t held = fitting > 0 ? fitting : batch;
   const uint64_t items = static_cast<uint64_t>(batch) * image_items;
+  const uint64_t a_part = ceil_div(items, std::max<uint64_t>(wanted, 1));
   ImageRuns plan;
-  plan.part_items = static_cast<uint32_t>(
-      std::max({least, (items + wanted - 1) / std::max<uint64_t>(wanted, 1), uint64_t{1}}));
+  plan.part_items = static_cast<uint32_t>(round_up(a_part, multiple));
   uint32_t parts = 0;
   for (int64_t first = 0; first < batch; first += held) {
     ImageRun run{first, std::min(held, batch - first)};
     run.items = static_cast<uint32_t>(static_cast<uint64_t>(run.count) * image_items);
     run.first_part = parts;
-    run.parts = (run.items + plan.part_items - 1) / plan.part_items;
+    run.parts = static_cast<uint32_t>(ceil_div(run.items, plan.part_items));
     parts += run.parts;
     plan.runs.push_back(run);
   }

@@ -16,7 +16,7 @@ uint64_t summers(const Emitter& emitter) {
 }
 constexpr uint64_t kLeastPixels = 32;
 // Where a texel buffer spans fewer, storage buffers are better than many dispatches.
-constexpr uint64_t kLeastImages = 8;
+constexpr int64_t kLeastImages = 8;
 
 // How activations are bound: see shaders/common/vectors.glsl.
 enum class Access : uint8_t { kStorage, kTexels };
@@ -33,13 +33,15 @@ uint64_t most_bytes(const Emitter& emitter) {
              : emitter.capabilities().max_storage_buffer_range;
 }
 
-// One image of the normalised value, which is the first or the second input, fits a texel buffer.
+// Of the normalised value, which is the first or the second input, texel buffers span enough.
 template <size_t kInput>
 bool texels_fit(const KernelContext& context) {
   constexpr uint32_t kTexelBuffers = 3;  // Of the shader that binds the most.
+  const ImageShape shape = context.shape(context.node.inputs[kInput]);
   return context.capabilities.max_storage_texel_buffers >= kTexelBuffers &&
-         context.shape(context.node.inputs[kInput]).image_bytes() * kLeastImages <=
-             texel_buffer_bytes(context.capabilities, context.precision);
+         images_a_binding(context.capabilities, {shape},
+                          texel_buffer_bytes(context.capabilities, context.precision)) >=
+             std::min(shape.n, kLeastImages);
 }
 
 float values_a_channel(const ImageShape& shape) {
@@ -62,16 +64,14 @@ struct Sums {
 };
 
 template <Access kAccess>
-Sums plan_sums(Emitter& emitter, const ImageShape& shape, std::initializer_list<ValueId> operands,
-               float eps) {
+Sums plan_sums(Emitter& emitter, const ImageShape& shape, float eps) {
   const ImageRuns plan =
-      plan_runs(emitter, operands, most_bytes<kAccess>(emitter),
+      plan_runs(emitter, {shape}, most_bytes<kAccess>(emitter),
                 static_cast<uint64_t>(shape.pixels()), summers(emitter) / shape.c4(), kLeastPixels);
   return {
       .plan = plan,
       .workspace = emitter.workspace(uint64_t{2} * plan.parts() * shape.c4() * sizeof(float[4])),
       .params = {.c4 = shape.c4(),
-                 .channels = static_cast<uint32_t>(shape.c),
                  .part_pixels = plan.part_items,
                  .parts = plan.parts(),
                  .count = values_a_channel(shape),
@@ -83,7 +83,7 @@ void emit_statistics(Emitter& emitter, const Node& node) {
   const NodeId id = id_of(emitter.graph(), node);
   const ValueId x = node.inputs[0];
   const ImageShape shape = emitter.shape(x);
-  const Sums sums = plan_sums<kAccess>(emitter, shape, {x}, 0);
+  const Sums sums = plan_sums<kAccess>(emitter, shape, 0);
   const Binding pivot = emitter.activation(x, 0, 1);
   for (const ImageRun& run : sums.plan.runs) {
     emitter.dispatch(
@@ -163,7 +163,7 @@ void emit_normalize_sums(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<NormalizeSumsAttrs>(node.attrs);
   const NodeId id = id_of(emitter.graph(), node);
   const ImageShape shape = emitter.shape(node.inputs[1]);
-  const Sums sums = plan_sums<kAccess>(emitter, shape, {node.inputs[0], node.inputs[1]}, attrs.eps);
+  const Sums sums = plan_sums<kAccess>(emitter, shape, attrs.eps);
   for (const ImageRun& run : sums.plan.runs) {
     std::vector<Binding> bindings =
         normalize_bindings(emitter, node, emitter.activation(node.inputs[0], run.first, run.count),

@@ -1,6 +1,7 @@
 // The ways to run activation, add, multiply and dropout, and their gradients.
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/image_runs.h"
 #include "shaders/pointwise/pointwise_params.h"
 #include "shaders/training/training_params.h"
 
@@ -59,10 +60,12 @@ void emit_activation_gradient(Emitter& emitter, const Node& node) {
 
 // Where a texel buffer spans fewer images, storage buffers are better than many dispatches.
 bool texels_fit(const KernelContext& context) {
-  constexpr uint64_t kLeastImages = 8;
+  constexpr int64_t kLeastImages = 8;
+  const ImageShape shape = context.shape(context.node.output);
   return context.capabilities.max_storage_texel_buffers >= 3 &&
-         context.shape(context.node.output).image_bytes() * kLeastImages <=
-             texel_buffer_bytes(context.capabilities, context.precision);
+         images_a_binding(context.capabilities, {shape},
+                          texel_buffer_bytes(context.capabilities, context.precision)) >=
+             std::min(shape.n, kLeastImages);
 }
 
 void emit_dropout_mask(Emitter& emitter, const Node& node) {

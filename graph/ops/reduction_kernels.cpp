@@ -19,7 +19,7 @@ void emit_bias_gradient(Emitter& emitter, const Node& node) {
   const ValueId dy = node.inputs[0];
   const ImageShape shape = emitter.shape(dy);
   const ImageRuns plan =
-      plan_runs(emitter, {dy}, emitter.capabilities().max_storage_buffer_range,
+      plan_runs(emitter, {shape}, emitter.capabilities().max_storage_buffer_range,
                 static_cast<uint64_t>(shape.pixels()), summers(emitter) / shape.c4(), kLeastPixels);
   const Binding parts = emitter.workspace(uint64_t{plan.parts()} * shape.c4() * sizeof(float[4]));
   for (const ImageRun& run : plan.runs) {
@@ -31,8 +31,7 @@ void emit_bias_gradient(Emitter& emitter, const Node& node) {
                      {emitter.activation(dy, run.first, run.count), parts},
                      uint64_t{run.parts} * shape.c4());
   }
-  const shader::AddPartsParams add{
-      .vectors = shape.c4(), .parts = plan.parts(), .stride = shape.c4()};
+  const shader::AddPartsParams add{.vectors = shape.c4(), .parts = plan.parts()};
   emitter.dispatch(id, ShaderId::add_parts, add, {parts, emitter.state(node.updates[0])},
                    shape.c4());
 }

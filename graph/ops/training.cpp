@@ -1,5 +1,7 @@
 // Shape rules of the operators that training adds (caldera/training_ops.h). An operator that only
 // updates has an empty shape.
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "graph/ops/ops.h"
@@ -19,7 +21,11 @@ Status expect_scalars(const Shape& shape) {
 }
 
 // dy, x, statistics, weight, bias.
-Status expect_normalize(const std::vector<Shape>& inputs) {
+Status expect_normalize(float eps, const std::vector<Shape>& inputs) {
+  // Channels that pad the last vector have no variance: without eps they would be no numbers.
+  if (!(eps > 0) || !std::isfinite(eps)) {
+    return shape_error(fmt::format("has an eps of {}: training needs one above 0", eps));
+  }
   CALDERA_TRY(expect_activation(inputs[1]));
   const int64_t channels = inputs[1][1];
   CALDERA_TRY(expect_shape(inputs[0], inputs[1], "a gradient"));
@@ -66,7 +72,7 @@ Result<Shape> infer(const NormalizeAttrs& attrs, const std::vector<Shape>& input
   CALDERA_TRY(expect_inputs(inputs, 4u + attrs.epilogue.residual));
   std::vector<Shape> like{inputs[0]};
   like.insert(like.end(), inputs.begin(), inputs.begin() + 4);
-  CALDERA_TRY(expect_normalize(like));
+  CALDERA_TRY(expect_normalize(attrs.eps, like));
   CALDERA_TRY(expect_residual(attrs.epilogue, inputs, inputs[0]));
   return inputs[0];
 }
@@ -84,15 +90,15 @@ Result<Shape> infer(const UpdateRunningAttrs& attrs, const std::vector<Shape>& i
   return Shape{};
 }
 
-Result<Shape> infer(const NormalizeSumsAttrs&, const std::vector<Shape>& inputs) {
+Result<Shape> infer(const NormalizeSumsAttrs& attrs, const std::vector<Shape>& inputs) {
   CALDERA_TRY(expect_inputs(inputs, 5));
-  CALDERA_TRY(expect_normalize(inputs));
+  CALDERA_TRY(expect_normalize(attrs.eps, inputs));
   return inputs[2];
 }
 
 Result<Shape> infer(const NormalizeGradientAttrs& attrs, const std::vector<Shape>& inputs) {
   CALDERA_TRY(expect_inputs(inputs, attrs.frozen ? 5 : 6));
-  CALDERA_TRY(expect_normalize(inputs));
+  CALDERA_TRY(expect_normalize(attrs.eps, inputs));
   if (!attrs.frozen) CALDERA_TRY(expect_shape(inputs[5], inputs[2], "sums"));
   return inputs[1];
 }
@@ -214,8 +220,21 @@ Result<Shape> infer(const GradientNormsAttrs&, const std::vector<Shape>& inputs)
   return Shape{1, static_cast<int64_t>(inputs.size())};
 }
 
-Result<Shape> infer(const OptimizerAttrs&, const std::vector<Shape>& inputs) {
+Result<Shape> infer(const OptimizerAttrs& attrs, const std::vector<Shape>& inputs) {
   CALDERA_TRY(expect_inputs(inputs, 2));
+  const auto expect = [](bool sensible, std::string_view what, float value) -> Status {
+    if (sensible && std::isfinite(value)) return {};
+    return shape_error(fmt::format("cannot take {} of {}", what, value));
+  };
+  const auto is_share = [](float value) { return value >= 0 && value < 1; };
+  // An eps of 0 would divide by nothing where a gradient has been 0 so far.
+  CALDERA_TRY(expect(attrs.eps > 0, "an eps", attrs.eps));
+  CALDERA_TRY(expect(is_share(attrs.beta1), "a beta1", attrs.beta1));
+  CALDERA_TRY(expect(is_share(attrs.beta2), "a beta2", attrs.beta2));
+  CALDERA_TRY(expect(is_share(attrs.ema_decay), "an ema_decay", attrs.ema_decay));
+  CALDERA_TRY(expect(attrs.momentum >= 0, "a momentum", attrs.momentum));
+  CALDERA_TRY(expect(attrs.weight_decay >= 0, "a weight decay", attrs.weight_decay));
+  CALDERA_TRY(expect(attrs.max_norm >= 0, "a greatest norm", attrs.max_norm));
   CALDERA_TRY(expect_scalars(inputs[1]));
   return Shape{};
 }

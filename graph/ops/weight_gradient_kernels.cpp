@@ -82,20 +82,15 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
   // Rows are counted for the whole run below, where they are runs of pixels.
   const bool pointwise = problem.pointwise();
   const auto image_pixels = static_cast<uint64_t>(problem.dy.pixels());
-  ImageRuns plan = plan_runs(emitter, {x, dy}, most_bytes,
-                             pointwise ? image_pixels : static_cast<uint64_t>(problem.dy.h),
-                             wanted_parts, pointwise ? kRunOfPixels : 1);
-  if (pointwise) {
-    plan.part_items = static_cast<uint32_t>(round_up(plan.part_items, kRunOfPixels));
-    uint32_t parts = 0;
-    for (ImageRun& run : plan.runs) {
-      run.first_part = parts;
-      run.parts = (run.items + plan.part_items - 1) / plan.part_items;
-      parts += run.parts;
-    }
-  }
-  p.part_rows = pointwise ? plan.part_items / kRunOfPixels : plan.part_items;
   const uint64_t stride = problem.vectors_in_all();
+  // All parts are one binding: half of what it spans, since each run rounds its own up.
+  const uint64_t most_parts =
+      emitter.capabilities().max_storage_buffer_range / (2 * stride * sizeof(float[4]));
+  wanted_parts = std::clamp<uint64_t>(wanted_parts, 1, std::max<uint64_t>(most_parts, 1));
+  const ImageRuns plan = plan_runs(emitter, {problem.x, problem.dy}, most_bytes,
+                                   pointwise ? image_pixels : static_cast<uint64_t>(problem.dy.h),
+                                   wanted_parts, pointwise ? kRunOfPixels : 1);
+  p.part_rows = pointwise ? plan.part_items / kRunOfPixels : plan.part_items;
   const Binding parts = emitter.workspace(stride * plan.parts() * sizeof(float[4]));
   for (const ImageRun& run : plan.runs) {
     p.conv.pixels = static_cast<uint32_t>(static_cast<uint64_t>(run.count) * image_pixels);
@@ -108,9 +103,7 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
         p.conv.pixels * static_cast<uint64_t>(problem.weight[0]) *
         static_cast<uint64_t>(problem.weight[1] * problem.kernel_h() * problem.kernel_w()));
   }
-  const shader::AddPartsParams add{.vectors = static_cast<uint32_t>(stride),
-                                   .parts = plan.parts(),
-                                   .stride = static_cast<uint32_t>(stride)};
+  const shader::AddPartsParams add{.vectors = static_cast<uint32_t>(stride), .parts = plan.parts()};
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::add_parts, add,
                    {parts, emitter.state(node.updates[0])}, stride);
 }
@@ -142,7 +135,7 @@ bool subgroup_supported(const KernelContext& context) {
       (problem.weight[1] % 4 == 0 && problem.weight[0] / problem.attrs.groups % 16 == 0);
   const uint64_t most = texel_buffer_bytes(context.capabilities, context.precision);
   return subgroups_fit(context.capabilities) && groups_are_whole &&
-         problem.x.image_bytes() <= most && problem.dy.image_bytes() <= most;
+         images_a_binding(context.capabilities, {problem.x, problem.dy}, most) > 0;
 }
 
 void emit_subgroup(Emitter& emitter, const Node& node) {

@@ -25,6 +25,7 @@ struct LossScale {
   float growth = 2;
   int64_t growth_interval = 2000;  // Updates.
   float backoff = 0.5f;
+  float most = 0x1p100f;
   float least = 1;  // A gradient that overflows at this scale is not the scale's fault.
 };
 
@@ -35,13 +36,14 @@ struct TrainerOptions {
   // stored as halves; parameters, their gradients, moments, statistics, sums and the loss are f32.
   SessionOptions session{};
   LossScale loss_scale{};  // Of mixed training; else 1.
-  uint64_t seed = 0;       // Of dropout.
+  uint64_t seed = 0;       // Of dropout; its lowest 24 bits count.
 };
 
 struct StepResult {
   double loss = 0;           // Of the batch: what the targets weigh.
   double gradient_norm = 0;  // Of all gradients added since the last update, before clipping.
-  // A gradient was infinite or no number: nothing was updated.
+  // A gradient was infinite or no number: no parameter or moment was updated. Running statistics
+  // were, as in PyTorch: they may be no numbers either, if the images were none.
   bool skipped = false;
   // It may have been the loss scale's doing, which is smaller now: the next step may be fine.
   bool rescaled = false;

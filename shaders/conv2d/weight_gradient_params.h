@@ -7,7 +7,7 @@
 CALDERA_PARAMS_BEGIN
 
 // dw[o][ky][kx][i] is a sum over the output rows of all images. A row of a convolution of one tap
-// and no stride may be any run of pixels: then images = in_h = out_h = 1 and a row is cut as it
+// and no stride may be any run of pixels: then in_h = out_h = 1 and a row is cut as it
 // suits.
 struct WeightGradientParams {
   Conv2dParams conv;  // Of the forward convolution; its pixels are dy's.

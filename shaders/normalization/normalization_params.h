@@ -11,7 +11,6 @@ CALDERA_PARAMS_BEGIN
 struct StatisticsParams {
   uint pixels;  // Of this dispatch's images.
   uint c4;
-  uint channels;
   uint part_pixels;
   uint first_part;  // Of this dispatch.
   uint parts;       // In all.

@@ -13,6 +13,6 @@ void main() {
   uint index = invocation_index();
   if (index >= p.vectors) return;
   vec4 v = vec4(0);
-  for (uint part = 0; part < p.parts; ++part) v += parts[part * p.stride + index];
+  for (uint part = 0; part < p.parts; ++part) v += parts[part * p.vectors + index];
   sum[index] += v;
 }

@@ -17,7 +17,6 @@ struct SumPartsParams {
 struct AddPartsParams {
   uint vectors;
   uint parts;
-  uint stride;  // Vectors from part to part.
 };
 
 struct SumPixelsParams {

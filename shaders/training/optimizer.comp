@@ -51,7 +51,8 @@ void main() {
   float norm = sqrt(norms[0]);
   vec4 g = gradients[index] / scalars[kLossScale];
   gradients[index] = vec4(0);
-  if (isnan(norm) || isinf(norm)) return;
+  // By its bits: a driver may take it that no number is NaN or infinite.
+  if ((floatBitsToUint(norms[0]) & 0x7f800000u) == 0x7f800000u) return;
   if (p.max_norm > 0.0) g *= min(1.0, p.max_norm / (norm + 1e-6));
   vec4 w = parameters[index];
   w = kKind == 0 ? sgd(w, g, index) : adam(w, g, index, kKind == 2);

@@ -24,9 +24,10 @@ bool same_bits(const Floats& a, const Floats& b) {
 
 std::vector<std::string> expect_reference(const Device& device, const Graph& graph,
                                           const Weights& weights, const std::vector<Floats>& inputs,
-                                          const SessionOptions& options, double tolerance,
-                                          int runs) {
-  auto session = Session::create(device, graph, weights, options);
+                                          const SessionOptions& options, double tolerance, int runs,
+                                          const Capabilities* limits) {
+  auto session = limits ? create_session_within(*limits, device, graph, weights, options)
+                        : Session::create(device, graph, weights, options);
   const auto expected = run_reference(graph, weights, inputs);
   if (!session.ok() || !expected.ok()) {
     ADD_FAILURE() << (session.ok() ? expected.error().message : session.error().message);

@@ -12,6 +12,7 @@
 
 #include "graph/kernel.h"
 #include "graph/test_hooks.h"
+#include "runtime/device_impl.h"
 #include "tests/graph/random_operands.h"
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
@@ -149,7 +150,7 @@ void every_layout(GraphBuilder& b) {
   x = b.batch_norm("norm", b.conv2d("second", x, 16, {3, 3}, {.padding = {1, 1}}));
   x = b.conv2d("pointwise", x, 20, {1, 1});
   x = b.conv2d("depthwise", x, 20, {3, 3}, {.padding = {1, 1}, .groups = 20});
-  x = b.relu("relu", b.conv2d("uneven", x, 11, {3, 5}, {.padding = {0, 2}}));
+  x = b.relu("relu", b.conv2d("uneven", x, 11, {3, 5}, {.padding = {0, 1}}));
   x = b.flatten("flatten", b.adaptive_avg_pool2d("avg", x, {{1, 1}}));
   b.output(b.linear("fc2", b.linear("fc1", x, 13), 5));
 }
@@ -208,6 +209,38 @@ TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
     }
   }
   EXPECT_GE(taken, test::driver_has_subgroups_of_eight() ? 12 : 5);
+}
+
+// Sums over the batch in runs of images, because one binding may not span it: of odd sizes, of
+// which runs may start at few places.
+TEST(TrainingSlices, SumOverTheWholeBatchAllTheSame) {
+  CALDERA_REQUIRE_DEVICE(device);
+  GraphBuilder b;
+  ValueId x = b.input("x", {41, 3, 9, 7});
+  x = b.relu("relu", b.batch_norm("bn", b.conv2d("conv", x, 6, {3, 3}, {.padding = {1, 1}})));
+  x = b.relu("relu2", b.conv2d("conv2", x, 18, {1, 1}, {.bias = true}));
+  x = b.flatten("flatten", b.adaptive_avg_pool2d("avg", x, {{1, 1}}));
+  b.output(b.linear("fc", x, 5));
+  const Graph forward = std::move(b).finish().value();
+  const TrainingGraph training = make_training_graph(forward, sgd()).value();
+  std::vector<std::vector<float>> inputs = test::random_inputs(forward);
+  inputs.push_back(test::one_hot_targets({41, 5}));
+  inputs.push_back(test::step_scalars(1));
+  const Capabilities own = device.impl().capabilities();
+  const Weights weights = test::random_weights(forward);
+  const auto dispatches = [&](const Capabilities& limits) {
+    auto session = create_session_within(limits, device, training.graph, weights);
+    EXPECT_TRUE(session.ok()) << session.error().message;
+    return session.ok() ? session.value().stats().dispatches : 0u;
+  };
+  for (const uint32_t bytes : {100'000u, 85'000u}) {
+    SCOPED_TRACE(bytes);
+    Capabilities limits = own;
+    limits.max_storage_buffer_range = bytes;
+    limits.max_texel_buffer_elements = bytes / 40;
+    EXPECT_GT(dispatches(limits), dispatches(own));
+    test::expect_reference(device, training.graph, weights, inputs, {}, 1e-4, /*runs=*/2, &limits);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
