@@ -215,7 +215,8 @@ class Planner {
       return kernel.texels ? texel_buffer_bytes(capabilities_, precision)
                            : capabilities_.max_storage_buffer_range;
     };
-    std::vector<Operand> list{{emitter_.shape(node.output).image_bytes(), most(plan_.precision)}};
+    std::vector<Operand> list{
+        {emitter_.shape(node.output).image_bytes(), capabilities_.max_storage_buffer_range}};
     for (const ValueId input : node.inputs) {
       if (!is_batched(input)) continue;
       list.push_back({emitter_.shape(input).image_bytes(), most(plan_.precision)});

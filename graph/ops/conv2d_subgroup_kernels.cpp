@@ -225,7 +225,7 @@ constexpr KernelVariant kVariants[] = {
 }  // namespace
 
 bool subgroups_fit(const Capabilities& capabilities) {
-  constexpr uint32_t kTexelBuffers = 5;  // Of the shader that binds the most.
+  constexpr uint32_t kTexelBuffers = 4;  // Of the shader that binds the most.
   return capabilities.max_storage_texel_buffers >= kTexelBuffers && capabilities.subgroup_shuffle &&
          capabilities.subgroup_size_control && capabilities.subgroup_size >= 8 &&
          std::has_single_bit(capabilities.subgroup_size) &&

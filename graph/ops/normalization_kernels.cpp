@@ -36,7 +36,7 @@ uint64_t most_bytes(const Emitter& emitter) {
 // Of the normalised value, which is the first or the second input, texel buffers span enough.
 template <size_t kInput>
 bool texels_fit(const KernelContext& context) {
-  constexpr uint32_t kTexelBuffers = 3;  // Of the shader that binds the most.
+  constexpr uint32_t kTexelBuffers = 2;  // Of the shader that binds the most.
   const ImageShape shape = context.shape(context.node.inputs[kInput]);
   return context.capabilities.max_storage_texel_buffers >= kTexelBuffers &&
          images_a_binding(context.capabilities, {shape},

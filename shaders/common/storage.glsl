@@ -14,15 +14,4 @@
 #define vector_t vec4
 #define TEXEL_FORMAT rgba32f
 #endif
-
-// To what memory holds, to nearest: a store to a texel buffer of halves may cut bits off.
-vec4 rounded(vec4 v) {
-#ifdef STORAGE_F16
-  uvec4 bits = floatBitsToUint(v);
-  bits = (bits + 0xfffu + (bits >> 13 & 1u)) & ~0x1fffu;
-  return mix(uintBitsToFloat(bits), v, isnan(v));
-#else
-  return v;
-#endif
-}
 #endif

@@ -7,7 +7,7 @@
 
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;       // [pixel][in_c4]
 layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [panel][tap][in4][8]
-layout(binding = 2, TEXEL_FORMAT) writeonly uniform imageBuffer y;
+layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_TEXELS
 #define EPILOGUE_CONSTANT 5
@@ -59,7 +59,7 @@ void main() {
         if (block < p.out_c4) {
           uint to = pixel * p.out_c4 + block;
           vec4 v = apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to);
-          imageStore(y, int(to), rounded(v));
+          y[to] = vector_t(v);
         }
       }
     }

@@ -8,7 +8,7 @@
 layout(constant_id = 1) const uint kOutputs = 4;  // m: 2 or 4.
 
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;  // [pixel][in_c4]
-layout(binding = 1, rgba32f) writeonly uniform imageBuffer v;      // [n^2][tile][in_c4]
+layout(std430, binding = 1) writeonly buffer Output { vec4 v[]; };  // [n^2][tile][in_c4]
 
 const uint kInputs = kOutputs + 2;
 
@@ -50,7 +50,7 @@ void main() {
       WINOGRAD_INPUT_2(d[at], d[at + 1], d[at + 2], d[at + 3])
     }
     [[unroll]] for (uint c = 0; c < kInputs; ++c) {
-      imageStore(v, int((at + c) * plane + index), d[at + c]);
+      v[(at + c) * plane + index] = d[at + c];
     }
   }
 }

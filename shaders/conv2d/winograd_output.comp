@@ -7,7 +7,7 @@
 layout(constant_id = 1) const uint kOutputs = 4;  // m: 2 or 4.
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer products;  // [n^2][tile][out_c4]
-layout(binding = 1, TEXEL_FORMAT) writeonly uniform imageBuffer y;
+layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_TEXELS
 #define EPILOGUE_CONSTANT 2
@@ -51,7 +51,7 @@ void main() {
         uint pixel = (image * p.conv.out_h + top + r) * p.conv.out_w + left + c;
         uint to = pixel * p.conv.out_c4 + block;
         vec4 v = apply_epilogue(m[at + c], p.conv.epilogue, block, p.conv.out_c, to);
-        imageStore(y, int(to), rounded(v));
+        y[to] = vector_t(v);
       }
     }
   }

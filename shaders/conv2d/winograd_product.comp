@@ -9,7 +9,7 @@ layout(push_constant) uniform Push { WinogradParams p; };
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer x;       // [n^2][tile][in_c4]
 layout(binding = 1, rgba32f) readonly uniform imageBuffer weight;  // [n^2][panel][in4][8]
-layout(binding = 2, rgba32f) writeonly uniform imageBuffer y;      // [n^2][tile][out_c4]
+layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };  // [n^2][tile][out_c4]
 
 #include "../common/subgroup_tile.glsl"
 
@@ -47,7 +47,7 @@ void main() {
     if (tile < p.tiles) {
       uint to = (element * p.tiles + tile) * p.conv.out_c4 + first_channel / 4;
       [[unroll]] for (uint c = 0; c < kChannels / 4; ++c) {
-        if (first_channel / 4 + c < p.conv.out_c4) imageStore(y, int(to + c), sums_of(c, b));
+        if (first_channel / 4 + c < p.conv.out_c4) y[to + c] = sums_of(c, b);
       }
     }
   }

@@ -11,7 +11,7 @@
 layout(push_constant) uniform Push { PackWeightParams p; };
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer source;  // [O][tap][I4]
-layout(binding = 1, rgba32f) writeonly uniform imageBuffer packed;
+layout(std430, binding = 1) writeonly buffer Packed { vec4 packed[]; };
 
 // G by rows, of m = 2 and m = 4.
 layout(constant_id = 1) const bool kTwo = false;  // F(2x2).
@@ -54,7 +54,7 @@ void main() {
                            : loaded[o * 9 + tap];
     }
     uint channel = o4 * 4 + o;
-    int to = int((channel / 8 * in4 + i4) * 8 + channel % 8);
+    uint to = (channel / 8 * in4 + i4) * 8 + channel % 8;
     [[unroll]] for (uint r = 0; r < rows; ++r) {
       vec3 a = kTwo ? kG2[r % 4] : kG4[r];
       vec4 left[3];
@@ -63,8 +63,7 @@ void main() {
       }
       [[unroll]] for (uint c = 0; c < rows; ++c) {
         vec3 b = kTwo ? kG2[c % 4] : kG4[c];
-        imageStore(packed, int((r * rows + c) * size) + to,
-                   b.x * left[0] + b.y * left[1] + b.z * left[2]);
+        packed[(r * rows + c) * size + to] = b.x * left[0] + b.y * left[1] + b.z * left[2];
       }
     }
   }
