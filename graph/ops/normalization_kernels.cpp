@@ -1,6 +1,7 @@
 // The ways to run batch statistics, normalisation by them, and its gradients.
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/access.h"
 #include "graph/ops/epilogue.h"
 #include "graph/ops/image_runs.h"
 #include "shaders/normalization/normalization_params.h"
@@ -17,14 +18,6 @@ uint64_t summers(const Emitter& emitter) {
 constexpr uint64_t kLeastPixels = 32;
 // Where a texel buffer spans fewer, storage buffers are better than many dispatches.
 constexpr int64_t kLeastImages = 8;
-
-// How activations are bound: see shaders/common/vectors.glsl.
-enum class Access : uint8_t { kStorage, kTexels };
-
-template <Access kAccess>
-constexpr ShaderId pick(ShaderId storage, ShaderId texels) {
-  return kAccess == Access::kTexels ? texels : storage;
-}
 
 template <Access kAccess>
 uint64_t most_bytes(const Emitter& emitter) {

@@ -1,6 +1,10 @@
-// The ways to run the pools.
+// The ways to run the pools: each through texel buffers, from which software drivers load several
+// times as fast, or through storage buffers.
+#include <array>
+
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/access.h"
 #include "shaders/pool/pool_params.h"
 
 namespace caldera {
@@ -37,25 +41,30 @@ void emit(Emitter& emitter, const Node& node, ShaderId shader, const shader::Poo
                    uint64_t{p.pixels} * p.c4);
 }
 
+template <Access kAccess>
 void emit_max(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<MaxPool2dAttrs>(node.attrs);
   shader::PoolParams p = params(emitter, node);
   set_window(attrs, p);
   p.dilation_h = static_cast<uint32_t>(attrs.dilation.h);
   p.dilation_w = static_cast<uint32_t>(attrs.dilation.w);
-  emit(emitter, node, ShaderId::max_pool2d, p);
+  emit(emitter, node, pick<kAccess>(ShaderId::max_pool2d, ShaderId::max_pool2d_texels), p);
 }
 
+template <Access kAccess>
 void emit_avg(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<AvgPool2dAttrs>(node.attrs);
   shader::PoolParams p = params(emitter, node);
   set_window(attrs, p);
   p.count_include_pad = attrs.count_include_pad;
-  emit(emitter, node, ShaderId::avg_pool2d, p);
+  emit(emitter, node, pick<kAccess>(ShaderId::avg_pool2d, ShaderId::avg_pool2d_texels), p);
 }
 
+template <Access kAccess>
 void emit_adaptive_avg(Emitter& emitter, const Node& node) {
-  emit(emitter, node, ShaderId::adaptive_avg_pool2d, params(emitter, node));
+  emit(emitter, node,
+       pick<kAccess>(ShaderId::adaptive_avg_pool2d, ShaderId::adaptive_avg_pool2d_texels),
+       params(emitter, node));
 }
 
 // Of the forward pool of dy's windows over dx's pixels.
@@ -73,41 +82,85 @@ shader::PoolParams gradient_params(const Emitter& emitter, const Node& node) {
           .dilation_w = 1};
 }
 
+// Bytes of the places of an image's greatest.
+uint64_t places_bytes(const KernelContext& context) {
+  const ImageShape dy = context.shape(context.node.inputs[0]);
+  return static_cast<uint64_t>(dy.pixels()) * dy.c4() * sizeof(uint32_t[2]);
+}
+
+template <Access kAccess>
 void emit_max_gradient(Emitter& emitter, const Node& node) {
   const MaxPool2dAttrs& pool = std::get<MaxPool2dGradientAttrs>(node.attrs).pool;
+  const NodeId id = id_of(emitter.graph(), node);
   shader::PoolParams p = gradient_params(emitter, node);
   set_window(pool, p);
   p.dilation_h = static_cast<uint32_t>(pool.dilation.h);
   p.dilation_w = static_cast<uint32_t>(pool.dilation.w);
-  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::max_pool2d_gradient, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
-                    emitter.activation(node.output)},
-                   uint64_t{p.pixels} * p.c4);
+  shader::PoolParams windows = p;
+  windows.pixels = emitter.images() * p.out_h * p.out_w;
+  const uint64_t all = uint64_t{windows.pixels} * p.c4;
+  const Binding places = emitter.workspace(all * sizeof(uint32_t[2]));
+  emitter.dispatch(id,
+                   pick<kAccess>(ShaderId::max_pool2d_places, ShaderId::max_pool2d_places_texels),
+                   windows, {emitter.activation(node.inputs[1]), places}, all);
+  emitter.dispatch(
+      id, pick<kAccess>(ShaderId::max_pool2d_gradient, ShaderId::max_pool2d_gradient_texels), p,
+      {emitter.activation(node.inputs[0]), places, emitter.activation(node.output)},
+      uint64_t{p.pixels} * p.c4);
 }
 
+template <Access kAccess>
 void emit_avg_gradient(Emitter& emitter, const Node& node) {
   const AvgPool2dAttrs& pool = std::get<AvgPool2dGradientAttrs>(node.attrs).pool;
   shader::PoolParams p = gradient_params(emitter, node);
   set_window(pool, p);
   p.count_include_pad = pool.count_include_pad;
-  emit(emitter, node, ShaderId::avg_pool2d_gradient, p);
+  emit(emitter, node,
+       pick<kAccess>(ShaderId::avg_pool2d_gradient, ShaderId::avg_pool2d_gradient_texels), p);
 }
 
+template <Access kAccess>
 void emit_adaptive_avg_gradient(Emitter& emitter, const Node& node) {
-  emit(emitter, node, ShaderId::adaptive_avg_pool2d_gradient, gradient_params(emitter, node));
+  emit(emitter, node,
+       pick<kAccess>(ShaderId::adaptive_avg_pool2d_gradient,
+                     ShaderId::adaptive_avg_pool2d_gradient_texels),
+       gradient_params(emitter, node));
 }
 
-constexpr KernelVariant kMax[] = {{"max_pool2d_vector", nullptr, emit_max}};
-constexpr KernelVariant kAvg[] = {{"avg_pool2d_vector", nullptr, emit_avg}};
-constexpr KernelVariant kAdaptiveAvg[] = {
-    {"adaptive_avg_pool2d_vector", nullptr, emit_adaptive_avg}};
+bool texels_fit(const KernelContext& context) {
+  return context.capabilities.max_storage_texel_buffers >= 1;
+}
 
-constexpr KernelVariant kMaxGradient[] = {
-    {"max_pool2d_gradient_vector", nullptr, emit_max_gradient}};
-constexpr KernelVariant kAvgGradient[] = {
-    {"avg_pool2d_gradient_vector", nullptr, emit_avg_gradient}};
-constexpr KernelVariant kAdaptiveAvgGradient[] = {
-    {"adaptive_avg_pool2d_gradient_vector", nullptr, emit_adaptive_avg_gradient}};
+using Emit = void (*)(Emitter&, const Node&);
+using Bytes = uint64_t (*)(const KernelContext&);
+
+constexpr std::array<KernelVariant, 2> both_ways(std::string_view texels, Emit emit_texels,
+                                                 std::string_view vectors, Emit emit_vectors,
+                                                 Bytes workspace = nullptr) {
+  return {{{.name = texels,
+            .supported = texels_fit,
+            .emit = emit_texels,
+            .texels = true,
+            .workspace_image_bytes = workspace},
+           {.name = vectors, .emit = emit_vectors, .workspace_image_bytes = workspace}}};
+}
+
+constexpr auto kMax = both_ways("max_pool2d_texels", emit_max<Access::kTexels>, "max_pool2d_vector",
+                                emit_max<Access::kStorage>);
+constexpr auto kAvg = both_ways("avg_pool2d_texels", emit_avg<Access::kTexels>, "avg_pool2d_vector",
+                                emit_avg<Access::kStorage>);
+constexpr auto kAdaptiveAvg =
+    both_ways("adaptive_avg_pool2d_texels", emit_adaptive_avg<Access::kTexels>,
+              "adaptive_avg_pool2d_vector", emit_adaptive_avg<Access::kStorage>);
+constexpr auto kMaxGradient =
+    both_ways("max_pool2d_gradient_texels", emit_max_gradient<Access::kTexels>,
+              "max_pool2d_gradient_vector", emit_max_gradient<Access::kStorage>, places_bytes);
+constexpr auto kAvgGradient =
+    both_ways("avg_pool2d_gradient_texels", emit_avg_gradient<Access::kTexels>,
+              "avg_pool2d_gradient_vector", emit_avg_gradient<Access::kStorage>);
+constexpr auto kAdaptiveAvgGradient =
+    both_ways("adaptive_avg_pool2d_gradient_texels", emit_adaptive_avg_gradient<Access::kTexels>,
+              "adaptive_avg_pool2d_gradient_vector", emit_adaptive_avg_gradient<Access::kStorage>);
 
 }  // namespace
 

@@ -152,6 +152,12 @@ Result<Shape> infer(const UpsampleZerosAttrs& attrs, const std::vector<Shape>& i
 
 Result<Shape> infer(const MaxPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs) {
   CALDERA_TRY(expect_inputs(inputs, 2));
+  constexpr int64_t kMostTaps = 65'535;  // Their numbers are kept in 16 bits.
+  if (int64_t{attrs.pool.kernel.h} * attrs.pool.kernel.w > kMostTaps) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("a window of {}x{} has no gradient: {} taps are the most",
+                             attrs.pool.kernel.h, attrs.pool.kernel.w, kMostTaps)};
+  }
   return infer_pool_gradient(attrs.pool, inputs[0], inputs[1]);
 }
 

@@ -17,5 +17,5 @@ void main() {
     for (uint column = left; column < right; ++column) row_sum += load(at, row, column);
     sum += row_sum;
   }
-  y[index] = vector_t(sum / (float(bottom - top) * float(right - left)));
+  STORE(y, index, sum / (float(bottom - top) * float(right - left)));
 }

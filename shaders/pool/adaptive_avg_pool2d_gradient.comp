@@ -4,7 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "pool_gradient.glsl"
 
-layout(std430, binding = 1) writeonly buffer Output { vector_t dx[]; };
+VECTORS_OUT(1, dx);
 
 // Bins that hold `place`: from first to last.
 uvec2 bins_of(uint place, uint size, uint bins) {
@@ -31,5 +31,5 @@ void main() {
       sum += gradient(at, row, column) / float(count);
     }
   }
-  dx[index] = vector_t(sum);
+  STORE(dx, index, sum);
 }

@@ -22,5 +22,5 @@ void main() {
     for (int column = left; column < right; ++column) sum += load(at, uint(row), uint(column));
   }
   float inner_count = float(bottom - top) * float(right - left);
-  y[index] = vector_t(sum / (p.count_include_pad != 0 ? padded_count : inner_count));
+  STORE(y, index, sum / (p.count_include_pad != 0 ? padded_count : inner_count));
 }

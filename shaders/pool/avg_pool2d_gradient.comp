@@ -3,7 +3,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "pool_gradient.glsl"
 
-layout(std430, binding = 1) writeonly buffer Output { vector_t dx[]; };
+VECTORS_OUT(1, dx);
 
 // Places of a window along one side, by which its sum was divided: those in the padding count where
 // count_include_pad is set, but none beyond the padding.
@@ -30,5 +30,5 @@ void main() {
       sum += gradient(at, row, column) / float(count);
     }
   }
-  dx[index] = vector_t(sum);
+  STORE(dx, index, sum);
 }

@@ -20,5 +20,5 @@ void main() {
       best = mix(best, v, take);
     }
   }
-  y[index] = vector_t(zero_tail(best, at.block, p.channels));
+  STORE(y, index, zero_tail(best, at.block, p.channels));
 }

@@ -1,19 +1,19 @@
 // What the gradients of pools share: four channels of one input pixel an invocation, which asks
 // each window that holds the pixel.
 #include "../common/grid.glsl"
-#include "../common/storage.glsl"
+#include "../common/vectors.glsl"
 #include "place.glsl"
 #include "pool_params.h"
 
 // Of the forward pool, but `pixels`, which are the input's.
 layout(push_constant) uniform Push { PoolParams p; };
 
-layout(std430, binding = 0) readonly buffer Gradient { vector_t dy[]; };
+VECTORS_IN(0, dy);
 
 Place locate(uint index) { return locate(index, p.c4, p.in_h, p.in_w); }
 
 vec4 gradient(Place at, uint row, uint column) {
-  return vec4(dy[((at.image * p.out_h + row) * p.out_w + column) * p.c4 + at.block]);
+  return LOAD(dy, ((at.image * p.out_h + row) * p.out_w + column) * p.c4 + at.block);
 }
 
 // The windows along one side whose tap `k` is at `place`: one or none, then past the end.
