@@ -42,7 +42,8 @@ constexpr KernelRate kTileRate{0.08, 4.5e9};
 constexpr KernelRate kSubgroupRate{0.20, 0};
 // Three dispatches and no shared memory: on GPUs it is tuning's to find out where that pays.
 constexpr KernelRate kWinogradRate{0.05, 0};
-constexpr KernelRate kWeightGradientRate{0.15, 20e9};
+// On GPUs alone, as above.
+constexpr KernelRate kWeightGradientRate{0.15, 0};
 constexpr KernelRate kPanelRate{0.15, 10e9};
 
 // The same of kernels whose invocations are independent of each other.
@@ -60,17 +61,27 @@ namespace software {
 // Nanoseconds of one processor, as measured on lavapipe 25.0.7 with AVX2 (docs/kernels.md); other
 // software drivers scale all of them alike.
 constexpr double kMultiplyAdd = 0.3;  // Of one register.
-constexpr double kLoad = 9;           // Of a vector of four a lane.
-constexpr double kStore = 45;
+constexpr double kWide = 1.3;  // A factor of that, of more than four pixels a lane: they spill.
+constexpr double kLoad = 9;    // Of a vector of four a lane.
+constexpr double kStore = 35;
 constexpr double kTileStart = 300;
-constexpr double kTapStart = 6;           // A pixel: where a tap lies.
-constexpr double kTransform4 = 36 * 165;  // Of one Winograd tile of four channels a lane.
-constexpr double kTransform2 = 16 * 120;
+constexpr double kTapStart = 30;         // A pixel: where a tap lies.
+constexpr double kCarry = 1;             // A sum that lives on from tap to tap.
+constexpr double kTransform4 = 36 * 70;  // Of one Winograd tile of four channels a lane.
+constexpr double kTransform2 = 16 * 45;
+// Of conv2d_weight_gradient's tile: eight pixels' loads and, for four output channels, sums.
+constexpr double kGradientLoads = 150;
+constexpr double kGradientSums = 65;
 constexpr double kDispatch = 40'000;
 constexpr double kProcessors = 2;  // Of the machine that was measured.
 // A factor, of a tile that wins by little where it does: each kind of pipeline costs a first run
 // half a second of compiling, so such ones are left to tuning.
 constexpr double kRare = 1.3;
+
+// Nanoseconds of such a step of `blocks` times four output channels.
+constexpr double gradient_step(double blocks) {
+  return kGradientLoads + blocks * kGradientSums;
+}
 
 // From nanoseconds of one processor.
 constexpr double seconds(double nanoseconds) {

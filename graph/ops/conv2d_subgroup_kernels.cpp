@@ -35,10 +35,12 @@ uint64_t tile_count(Tile tile, uint64_t pixels, uint64_t channels, uint32_t lane
 // Nanoseconds of a tile's whole product over `in4` vectors of each of `taps`.
 double tile_cost(Tile tile, uint64_t in4, uint64_t taps) {
   const double loads = (tile.panels + tile.pixels) * software::kLoad;
-  const double sums = tile.channels() * tile.pixels * 4 * software::kMultiplyAdd;
-  const double whole = software::kTileStart +
-                       static_cast<double>(taps) * tile.pixels * software::kTapStart +
-                       static_cast<double>(taps * in4) * (loads + sums) +
+  const double sums = tile.channels() * tile.pixels;
+  const double products =
+      sums * 4 * software::kMultiplyAdd * (tile.pixels > 4 ? software::kWide : 1);
+  const double tap = tile.pixels * software::kTapStart + sums * software::kCarry;
+  const double whole = software::kTileStart + static_cast<double>(taps) * tap +
+                       static_cast<double>(taps * in4) * (loads + products) +
                        tile.panels * 2 * tile.pixels * software::kStore;
   return tile.rare ? software::kRare * whole : whole;
 }
@@ -209,7 +211,7 @@ constexpr KernelVariant winograd(std::string_view name) {
 
 // Names tell output channels x pixels a lane.
 constexpr KernelVariant kVariants[] = {
-    direct<Tile{2, 4, true}>("conv2d_subgroup_16x4"),
+    direct<Tile{2, 4}>("conv2d_subgroup_16x4"),
     direct<Tile{4, 4}>("conv2d_subgroup_32x4"),
     direct<Tile{1, 7, true}>("conv2d_subgroup_8x7"),
     direct<Tile{2, 7, true}>("conv2d_subgroup_16x7"),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <limits>
 #include <numeric>
 
 #include "graph/align.h"
@@ -27,13 +28,15 @@ struct ImageRuns {
 };
 
 // How many images of every one of `values` one binding of `most_bytes` spans, so that each run of
-// them starts where a binding may: all where they fit, 0 where fewer fit than lie between two such
-// places. A kernel for which that is 0 is not supported, and of the last one the plan says so.
+// them starts where a binding may: all where they fit, at most `most_images`, 0 where fewer fit
+// than lie between two such places. A kernel for which that is 0 is not supported, and of the last
+// one the plan says so.
 inline int64_t images_a_binding(const Capabilities& capabilities,
-                                std::initializer_list<ImageShape> values, uint64_t most_bytes) {
+                                std::initializer_list<ImageShape> values, uint64_t most_bytes,
+                                int64_t most_images = std::numeric_limits<int64_t>::max()) {
   const int64_t batch = values.begin()->n;
   const uint64_t alignment = capabilities.binding_alignment();
-  int64_t held = batch;
+  int64_t held = std::min(batch, most_images);
   int64_t multiple = 1;
   for (const ImageShape& value : values) {
     const uint64_t image = value.image_bytes();

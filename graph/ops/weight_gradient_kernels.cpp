@@ -6,6 +6,7 @@
 #include "graph/ops/conv2d_subgroup_kernels.h"
 #include "graph/ops/image_runs.h"
 #include "graph/ops/weight_gradient_problem.h"
+#include "graph/ops/weight_gradient_winograd_kernels.h"
 
 namespace caldera {
 
@@ -63,9 +64,19 @@ double subgroup_cost(const KernelContext& context) {
   const Problem problem(context);
   const uint32_t lanes = context.capabilities.subgroup_size;
   const auto tiles = static_cast<double>(subgroup_tiles(problem, lanes));
-  const auto pixels = static_cast<double>(problem.dy.n * problem.dy.pixels());
-  return guessed_seconds(context.capabilities, tiles, pixels * lanes * 16 * tile_blocks(problem),
-                         kWeightGradientRate);
+  const uint32_t blocks = tile_blocks(problem);
+  const int64_t pixels = problem.dy.n * problem.dy.pixels();
+  if (!context.capabilities.cpu) {
+    return guessed_seconds(context.capabilities, tiles,
+                           static_cast<double>(pixels) * lanes * 16 * blocks, kWeightGradientRate);
+  }
+  const int64_t rows = problem.dy.n * problem.dy.h;
+  const uint64_t steps = problem.pointwise()
+                             ? ceil_div(pixels, kStep)
+                             : static_cast<uint64_t>(rows) * ceil_div(problem.dy.w, kStep);
+  return software::seconds(2 * software::kDispatch +
+                           tiles * (static_cast<double>(steps) * software::gradient_step(blocks) +
+                                    blocks * 4 * software::kStore));
 }
 
 // conv2d_weight_gradient_direct
@@ -90,21 +101,28 @@ double direct_cost(const KernelContext& context) {
       context.capabilities, static_cast<double>(problem.vectors_in_all()), work, kDirectRate);
 }
 
-constexpr KernelVariant kVariants[] = {{.name = "conv2d_weight_gradient_subgroup",
-                                        .supported = subgroup_supported,
-                                        .emit = emit_subgroup,
-                                        .texels = true,
-                                        .cost = subgroup_cost,
-                                        .whole_batch = true},
-                                       {.name = "conv2d_weight_gradient_direct",
-                                        .emit = emit_direct,
-                                        .cost = direct_cost,
-                                        .whole_batch = true}};
+std::vector<KernelVariant> list_variants() {
+  std::vector<KernelVariant> list{{.name = "conv2d_weight_gradient_subgroup",
+                                   .supported = subgroup_supported,
+                                   .emit = emit_subgroup,
+                                   .texels = true,
+                                   .cost = subgroup_cost,
+                                   .whole_batch = true}};
+  for (const auto family : {weight_gradient_winograd_kernels()}) {
+    list.insert(list.end(), family.begin(), family.end());
+  }
+  list.push_back({.name = "conv2d_weight_gradient_direct",
+                  .emit = emit_direct,
+                  .cost = direct_cost,
+                  .whole_batch = true});
+  return list;
+}
 
 }  // namespace
 
 std::span<const KernelVariant> conv2d_weight_gradient_kernels() {
-  return kVariants;
+  static const std::vector<KernelVariant> variants = list_variants();
+  return variants;
 }
 
 }  // namespace caldera

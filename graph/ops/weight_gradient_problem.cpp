@@ -13,9 +13,11 @@ namespace {
 
 constexpr uint32_t kRunOfPixels = 64;  // That a pointwise problem takes for a row.
 
-shader::Conv2dParams params(const WeightGradientProblem& problem) {
+}  // namespace
+
+shader::Conv2dParams weight_gradient_conv_params(const WeightGradientProblem& problem) {
   const Conv2dWeightGradientAttrs& attrs = problem.attrs;
-  shader::Conv2dParams p{
+  return {
       .in_h = static_cast<uint32_t>(problem.x.h),
       .in_w = static_cast<uint32_t>(problem.x.w),
       .in_c4 = problem.x.c4(),
@@ -34,23 +36,20 @@ shader::Conv2dParams params(const WeightGradientProblem& problem) {
       .group_in = static_cast<uint32_t>(problem.weight[1]),
       .group_out = static_cast<uint32_t>(problem.weight[0] / attrs.groups),
   };
-  if (problem.pointwise()) {
-    p.in_h = p.out_h = 1;
-    p.in_w = p.out_w = kRunOfPixels;
-  }
-  return p;
 }
-
-}  // namespace
 
 void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_t wanted_parts,
                 const EmitRun& emit_run) {
   const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
   const ValueId x = node.inputs[0];
   const ValueId dy = node.inputs[1];
-  shader::WeightGradientParams p{.conv = params(problem)};
+  shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem)};
   // Rows are counted for the whole run below, where they are runs of pixels.
   const bool pointwise = problem.pointwise();
+  if (pointwise) {
+    p.conv.in_h = p.conv.out_h = 1;
+    p.conv.in_w = p.conv.out_w = kRunOfPixels;
+  }
   const auto image_pixels = static_cast<uint64_t>(problem.dy.pixels());
   const uint64_t stride = problem.vectors_in_all();
   // All parts are one binding: half of what it spans, since each run rounds its own up.

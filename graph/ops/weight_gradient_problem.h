@@ -39,6 +39,9 @@ struct WeightGradientProblem {
   }
 };
 
+// Of the forward convolution, but for `pixels`.
+shader::Conv2dParams weight_gradient_conv_params(const WeightGradientProblem& problem);
+
 // Appends the dispatch of one run of images, which sums params.parts parts.
 using EmitRun = std::function<Dispatch&(const WeightGradientProblem& problem,
                                         const shader::WeightGradientParams& params,

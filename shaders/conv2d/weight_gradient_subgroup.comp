@@ -1,32 +1,14 @@
 #version 450
-// The weight gradient of a convolution as a matrix product in registers: one subgroup a workgroup,
-// no shared memory. Lanes hold filter places (tap and four input channels), gradients are broadcast
-// by shuffle.
-//
-//                      S filter places (one a lane), of four input channels each
-//                    +-----------------------------------------------------------+
-//   4 B output       |  4 B vectors of sums a lane                               |
-//   channels of dy   |                                                           |
-//                    +-----------------------------------------------------------+
-//
-// A step takes K pixels of one output row. At each of them a lane loads what its filter place meets
-// there; of dy it loads four channels of every S / B th pixel. Sums are finished channel by
-// channel, so that a compiler with few registers keeps one channel's in them through a whole step.
-// S, the subgroup's size, is 8 or more.
+// The weight gradient of a convolution as a matrix product in registers (weight_gradient_tile.glsl).
+// Lanes hold filter places, tap and four input channels each; a step takes pixels of one output
+// row, and of each of them a lane loads what its filter place meets there.
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
 #include "../common/grid.glsl"
 #include "../common/storage.glsl"
 #include "weight_gradient_params.h"
+#include "weight_gradient_tile.glsl"
 
-layout(constant_id = 1) const uint kBlocks = 4;  // B: vectors of output channels.
-layout(constant_id = 2) const uint kPixels = 2;  // Of dy that a load of all lanes takes: S / B.
-layout(constant_id = 3) const uint kLoads = 4;   // Such loads a step: K = kLoads * kPixels.
 layout(constant_id = 4) const bool kMasked = true;  // Whether filters reach into the padding.
-const uint kOutputs = 4 * kBlocks;
-const uint kStep = kLoads * kPixels;
 
 layout(push_constant) uniform Push { WeightGradientParams p; };
 
@@ -55,9 +37,7 @@ void main() {
   int tap_y = int(ky * p.conv.dilation_h) - int(p.conv.pad_h);
   int tap_x = int((tap - ky * p.conv.kernel_w) * p.conv.dilation_w) - int(p.conv.pad_w);
 
-  vec4 sums[kOutputs];
-  [[unroll]] for (uint o = 0; o < kOutputs; ++o) sums[o] = vec4(0);
-
+  clear_sums();
   uint dy_block = min(first_output / 4 + lane % kBlocks, p.conv.out_c4 - 1);
   uint rows = (p.conv.pixels + p.conv.out_w - 1) / p.conv.out_w;
   uint end_row = min((part + 1) * p.part_rows, rows);
@@ -83,11 +63,7 @@ void main() {
         v[q] = imageLoad(x, (base + column) * int(p.conv.in_c4) + channel);
         if (kMasked) v[q] = inside ? v[q] : vec4(0);
       }
-      [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
-        [[unroll]] for (uint q = 0; q < kStep; ++q) {
-          sums[o] += subgroupShuffle(g[q / kPixels][o % 4], q % kPixels * kBlocks + o / 4) * v[q];
-        }
-      }
+      add_products(g, v);
     }
   }
 

@@ -54,3 +54,25 @@ layout(push_constant) uniform Push { WinogradParams p; };
     m0 = first; \
     m1 = second; \
   }
+
+// One row or column of A y, where A has A^T's coefficients: the first four become six.
+#define WINOGRAD_GRADIENT_4(y0, y1, y2, y3, y4, y5) \
+  { \
+    vec4 even = y0 + y2, odd = y1 + y3; \
+    vec4 even4 = y0 + 4.0 * y2, odd2 = 2.0 * y1 + 8.0 * y3; \
+    y5 = y3; \
+    y1 = even + odd; \
+    y2 = even - odd; \
+    y3 = even4 + odd2; \
+    y4 = even4 - odd2; \
+  }
+
+// One row or column of G^T u: the first three are replaced.
+#define WINOGRAD_FILTER_GRADIENT_4(u0, u1, u2, u3, u4, u5) \
+  { \
+    vec4 sum1 = (u1 + u2) / 6.0, difference1 = (u2 - u1) / 6.0; \
+    vec4 sum2 = u3 + u4, difference2 = u3 - u4; \
+    u0 = u0 / 4.0 - sum1 + sum2 / 24.0; \
+    u1 = difference1 + difference2 / 12.0; \
+    u2 = sum2 / 6.0 - sum1 + u5; \
+  }

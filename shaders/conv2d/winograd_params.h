@@ -12,6 +12,7 @@ struct WinogradParams {
   uint tiles_h;
   uint tiles_w;
   uint elements;  // Of a tile: n^2.
+  uint add;       // Of a weight's gradient: whether to what earlier images left, and not to zero.
 };
 
 CALDERA_PARAMS_END

@@ -1,0 +1,149 @@
+// conv2d_weight_gradient by Winograd's transforms: the adjoint of the forward convolution's F(4x4).
+// Where that is Y = A^T [(G w G^T) . (B^T x B)] A, the gradient is
+//
+//   dW = G^T [sum over tiles of (A dY A^T) . (B^T x B)] G
+//
+// with 36 multiply-adds a tile of 4x4 outputs, for 144.
+#include "graph/ops/weight_gradient_winograd_kernels.h"
+
+#include <algorithm>
+
+#include "graph/align.h"
+#include "graph/ops/conv2d_rates.h"
+#include "graph/ops/conv2d_subgroup_kernels.h"
+#include "graph/ops/image_runs.h"
+#include "graph/ops/weight_gradient_problem.h"
+#include "shaders/conv2d/winograd_params.h"
+
+namespace caldera {
+
+namespace {
+
+using Problem = WeightGradientProblem;
+
+constexpr uint32_t kOutputs = 4;  // Of a tile, along each side.
+constexpr uint32_t kElements = 36;
+constexpr uint32_t kBlocks = 8;  // Vectors of output channels that a tile of the product holds.
+constexpr uint32_t kStep = 8;    // Tiles of the images that a step of it takes.
+// Of one workspace, where an image needs no more.
+constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;
+
+uint64_t image_tiles(const Problem& problem) {
+  return ceil_div(problem.dy.h, kOutputs) * ceil_div(problem.dy.w, kOutputs);
+}
+
+// Bytes of the larger of an image's two transforms.
+uint64_t workspace_image_bytes(const Problem& problem) {
+  return kElements * image_tiles(problem) * std::max(problem.x.c4(), problem.dy.c4()) *
+         sizeof(float[4]);
+}
+
+// Of the filters' gradients by elements.
+uint64_t sums_bytes(const Problem& problem) {
+  return kElements * static_cast<uint64_t>(problem.weight[0]) * problem.in4() * sizeof(float[4]);
+}
+
+uint64_t most_bytes(const Capabilities& capabilities, Precision precision) {
+  return texel_buffer_bytes(capabilities, precision);
+}
+
+int64_t images_a_run(const Capabilities& capabilities, const Problem& problem) {
+  const uint64_t most = std::min(kMostWorkspace, most_bytes(capabilities, Precision::kFp32));
+  return images_a_binding(capabilities, {problem.x, problem.dy},
+                          most_bytes(capabilities, problem.x.precision),
+                          static_cast<int64_t>(most / workspace_image_bytes(problem)));
+}
+
+bool supported(const KernelContext& context) {
+  const Problem problem(context);
+  const auto& attrs = problem.attrs;
+  return subgroups_fit(context.capabilities) && attrs.groups == 1 && problem.kernel_h() == 3 &&
+         problem.kernel_w() == 3 && attrs.stride == Size2d{} && attrs.dilation == Size2d{} &&
+         sums_bytes(problem) <= most_bytes(context.capabilities, Precision::kFp32) &&
+         images_a_run(context.capabilities, problem) > 0;
+}
+
+uint64_t product_tiles(const Problem& problem, uint32_t lanes) {
+  return kElements * ceil_div(problem.in4(), lanes) * ceil_div(problem.dy.c4(), kBlocks);
+}
+
+void emit(Emitter& emitter, const Node& node) {
+  const Problem problem(emitter.graph(), node, emitter.precision());
+  const NodeId id = id_of(emitter.graph(), node);
+  const uint32_t lanes = emitter.capabilities().subgroup_size;
+  const int64_t batch = problem.dy.n;
+  const int64_t run = images_a_run(emitter.capabilities(), problem);
+  const uint64_t a_image = image_tiles(problem);
+  const uint64_t most_tiles = a_image * static_cast<uint64_t>(std::min(run, batch));
+  const auto transform = [&](const ImageShape& shape) {
+    return emitter.workspace(kElements * most_tiles * shape.c4() * sizeof(float[4]));
+  };
+  const Binding v = transform(problem.x);
+  const Binding dm = transform(problem.dy);
+  const Binding sums = emitter.workspace(sums_bytes(problem));
+  shader::WinogradParams p{.conv = weight_gradient_conv_params(problem),
+                           .tiles_h = static_cast<uint32_t>(ceil_div(problem.dy.h, kOutputs)),
+                           .tiles_w = static_cast<uint32_t>(ceil_div(problem.dy.w, kOutputs)),
+                           .elements = kElements};
+  for (int64_t first = 0; first < batch; first += run) {
+    const int64_t count = std::min(run, batch - first);
+    const uint64_t tiles = a_image * static_cast<uint64_t>(count);
+    p.tiles = static_cast<uint32_t>(tiles);
+    p.add = first > 0;
+    emitter
+        .dispatch(id, ShaderId::winograd_input, p,
+                  {emitter.activation(node.inputs[0], first, count), v}, tiles * problem.x.c4(),
+                  lanes)
+        .constants.push_back(kOutputs);
+    emitter.dispatch(id, ShaderId::winograd_gradient, p,
+                     {emitter.activation(node.inputs[1], first, count), dm},
+                     tiles * problem.dy.c4(), lanes);
+    Dispatch& product = emitter.dispatch(id, ShaderId::winograd_gradient_product, p, {v, dm, sums},
+                                         product_tiles(problem, lanes) * lanes, lanes);
+    const uint32_t pixels = lanes / kBlocks;  // That one load takes.
+    product.constants.insert(product.constants.end(),
+                             {kBlocks, pixels, std::max(kStep / pixels, 1u)});
+    product.required_subgroup_size = lanes;
+    product.multiply_adds =
+        static_cast<int64_t>(kElements * tiles) * problem.weight[0] * problem.weight[1];
+  }
+  emitter.dispatch(id, ShaderId::winograd_gradient_output, p,
+                   {sums, emitter.state(node.updates[0])},
+                   static_cast<uint64_t>(problem.weight[0]) * problem.in4(), lanes);
+}
+
+double cost(const KernelContext& context) {
+  const Problem problem(context);
+  const uint32_t lanes = context.capabilities.subgroup_size;
+  const uint64_t tiles = static_cast<uint64_t>(problem.dy.n) * image_tiles(problem);
+  const auto products = static_cast<double>(product_tiles(problem, lanes));
+  const auto steps = static_cast<double>(ceil_div(tiles, kStep));
+  const double step_multiply_adds = kStep * lanes * 16.0 * kBlocks;
+  if (!context.capabilities.cpu) {
+    return 3 * kGpuDispatch + guessed_seconds(context.capabilities, products,
+                                              steps * step_multiply_adds, kWinogradRate);
+  }
+  const auto transforms = [&](uint64_t invocations, double cost_of_one) {
+    return static_cast<double>(ceil_div(invocations, lanes)) * cost_of_one;
+  };
+  return software::seconds(
+      4 * software::kDispatch + transforms(tiles * problem.x.c4(), software::kTransform4) +
+      transforms(tiles * problem.dy.c4(), software::kTransform4) +
+      products * (steps * software::gradient_step(kBlocks) + kBlocks * 4 * software::kStore) +
+      transforms(static_cast<uint64_t>(problem.weight[0]) * problem.in4(), software::kTransform4));
+}
+
+constexpr KernelVariant kVariants[] = {{.name = "conv2d_weight_gradient_winograd4",
+                                        .supported = supported,
+                                        .emit = emit,
+                                        .texels = true,
+                                        .cost = cost,
+                                        .whole_batch = true}};
+
+}  // namespace
+
+std::span<const KernelVariant> weight_gradient_winograd_kernels() {
+  return kVariants;
+}
+
+}  // namespace caldera

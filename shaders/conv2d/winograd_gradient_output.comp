@@ -1,0 +1,26 @@
+#version 450
+// dW += G^T dU G: the filter between one output and four input channels an invocation.
+#extension GL_GOOGLE_include_directive : require
+#include "../common/grid.glsl"
+#include "winograd.glsl"
+
+layout(binding = 0, rgba32f) readonly uniform imageBuffer du;  // [36][o][in_c4]
+layout(std430, binding = 1) buffer Gradient { vec4 dw[]; };    // [o][tap][in_c4]
+
+void main() {
+  uint index = invocation_index();
+  uint filters = p.conv.out_c * p.conv.in_c4;
+  if (index >= filters) return;
+  vec4 u[36];
+  [[unroll]] for (uint e = 0; e < 36; ++e) u[e] = imageLoad(du, int(e * filters + index));
+  [[unroll]] for (uint c = 0; c < 6; ++c) {
+    WINOGRAD_FILTER_GRADIENT_4(u[c], u[6 + c], u[12 + c], u[18 + c], u[24 + c], u[30 + c])
+  }
+  uint o = index / p.conv.in_c4;
+  uint to = o * 9 * p.conv.in_c4 + (index - o * p.conv.in_c4);
+  [[unroll]] for (uint r = 0; r < 3; ++r) {
+    uint at = r * 6;
+    WINOGRAD_FILTER_GRADIENT_4(u[at], u[at + 1], u[at + 2], u[at + 3], u[at + 4], u[at + 5])
+    [[unroll]] for (uint c = 0; c < 3; ++c) dw[to + (r * 3 + c) * p.conv.in_c4] += u[at + c];
+  }
+}
