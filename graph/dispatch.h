@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -36,7 +37,7 @@ struct PackedWeight {
   uint64_t offset = 0;  // In the weights buffer.
   // The parameter that it is packed from: `value`, or what TransposeWeight is to transpose.
   ValueId source = ValueId::kNone;
-  int32_t transposed_groups = 0;  // 0: not transposed.
+  std::optional<TransposeWeightAttrs> transpose{};
   std::vector<uint32_t> table{};  // In place of a source: words that a kernel looks things up in.
 };
 

@@ -48,7 +48,7 @@ Binding Emitter::weight(ValueId value, WeightLayout layout) {
   if (v.role == ValueRole::kActivation) {  // Made by TransposeWeight, which runs nothing itself.
     const Node& transpose = graph_.node(v.producer);
     weight.source = transpose.inputs[0];
-    weight.transposed_groups = std::get<TransposeWeightAttrs>(transpose.attrs).groups;
+    weight.transpose = std::get<TransposeWeightAttrs>(transpose.attrs);
   }
   weight.bytes = packed_bytes(v.shape, layout, precision_);
   if (states_.holds(weight.source)) return packed_state(weight);
@@ -62,7 +62,7 @@ Binding Emitter::weight(ValueId value, WeightLayout layout) {
 Binding Emitter::packed_state(const PackedWeight& weight) {
   const bool lies_so = weight.layout == WeightLayout::kVector ||
                        (weight.layout == WeightLayout::kOhwi && precision_ == Precision::kFp32);
-  if (lies_so && weight.transposed_groups == 0) return state(weight.source);
+  if (lies_so && !weight.transpose) return state(weight.source);
   const auto [at, is_new] = packed_index_.emplace(std::pair(weight.value, weight.layout),
                                                   static_cast<uint32_t>(workspaces_.size()));
   const Binding packed{BindingKind::kWorkspace, at->second, 0, weight.bytes};
@@ -77,14 +77,20 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
   const Shape& shape = graph_.value(weight.value).shape;
   const Shape& source = graph_.value(weight.source).shape;
   const bool image = shape.size() == 4;
-  const shader::PackWeightParams p{
-      .outputs = static_cast<uint32_t>(shape[0]),
-      .inputs = static_cast<uint32_t>(shape[1]),
-      .kernel_h = image ? static_cast<uint32_t>(shape[2]) : 1,
-      .kernel_w = image ? static_cast<uint32_t>(shape[3]) : 1,
-      .weight_layout = static_cast<uint32_t>(weight.layout),
-      .transposed_groups = static_cast<uint32_t>(weight.transposed_groups),
-      .source_inputs = static_cast<uint32_t>(source[1])};
+  const TransposeWeightAttrs taps = weight.transpose.value_or(TransposeWeightAttrs{.groups = 0});
+  const shader::PackWeightParams p{.outputs = static_cast<uint32_t>(shape[0]),
+                                   .inputs = static_cast<uint32_t>(shape[1]),
+                                   .kernel_h = image ? static_cast<uint32_t>(shape[2]) : 1,
+                                   .kernel_w = image ? static_cast<uint32_t>(shape[3]) : 1,
+                                   .weight_layout = static_cast<uint32_t>(weight.layout),
+                                   .transposed_groups = static_cast<uint32_t>(taps.groups),
+                                   .source_inputs = static_cast<uint32_t>(source[1]),
+                                   .source_h = image ? static_cast<uint32_t>(source[2]) : 1,
+                                   .source_w = image ? static_cast<uint32_t>(source[3]) : 1,
+                                   .first_h = static_cast<uint32_t>(taps.first.h),
+                                   .first_w = static_cast<uint32_t>(taps.first.w),
+                                   .stride_h = static_cast<uint32_t>(taps.stride.h),
+                                   .stride_w = static_cast<uint32_t>(taps.stride.w)};
   const bool winograd =
       weight.layout == WeightLayout::kWinograd2 || weight.layout == WeightLayout::kWinograd4;
   const uint64_t outputs8 = (p.outputs + 7) / 8 * 8;
@@ -95,7 +101,7 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
                             {state(weight.source), packed}, invocations);
   if (winograd) {
     made.constants.push_back(weight.layout == WeightLayout::kWinograd2);
-    made.constants.push_back(weight.transposed_groups > 0);
+    made.constants.push_back(weight.transpose.has_value());
   }
 }
 

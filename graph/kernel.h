@@ -76,6 +76,7 @@ std::span<const KernelVariant> conv2d_weight_gradient_kernels();
 std::span<const KernelVariant> bias_gradient_kernels();
 std::span<const KernelVariant> transpose_weight_kernels();
 std::span<const KernelVariant> upsample_zeros_kernels();
+std::span<const KernelVariant> interleave_kernels();
 std::span<const KernelVariant> max_pool2d_gradient_kernels();
 std::span<const KernelVariant> avg_pool2d_gradient_kernels();
 std::span<const KernelVariant> adaptive_avg_pool2d_gradient_kernels();

@@ -191,16 +191,27 @@ void pack_weight(std::span<const float> values, const Shape& shape, std::span<co
 }
 
 std::vector<float> transpose_weight(std::span<const float> values, const Shape& shape,
-                                    int32_t groups) {
-  const auto outputs = static_cast<size_t>(shape[0]) / static_cast<size_t>(groups);
+                                    const TransposeWeightAttrs& attrs) {
+  const auto groups = static_cast<size_t>(attrs.groups);
+  const size_t outputs = static_cast<size_t>(shape[0]) / groups;
   const auto inputs = static_cast<size_t>(shape[1]);
-  const size_t taps = shape.size() == 4 ? static_cast<size_t>(shape[2] * shape[3]) : 1;
-  std::vector<float> transposed(values.size());
-  auto to = transposed.begin();
-  for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
+  const bool image = shape.size() == 4;
+  const size_t width = image ? static_cast<size_t>(shape[3]) : 1;
+  const size_t taps = image ? static_cast<size_t>(shape[2]) * width : 1;
+  std::vector<size_t> taken;  // From the last on.
+  for (auto ky = image ? attrs.first.h : 0; ky < (image ? shape[2] : 1); ky += attrs.stride.h) {
+    for (auto kx = image ? attrs.first.w : 0; kx < (image ? shape[3] : 1); kx += attrs.stride.w) {
+      taken.push_back(static_cast<size_t>(ky) * width + static_cast<size_t>(kx));
+    }
+  }
+  std::ranges::reverse(taken);
+  std::vector<float> transposed;
+  transposed.reserve(groups * inputs * outputs * taken.size());
+  for (size_t group = 0; group < groups; ++group) {
     for (size_t i = 0; i < inputs; ++i) {
       for (size_t o = group * outputs; o < (group + 1) * outputs; ++o) {
-        for (size_t tap = taps; tap-- > 0;) *to++ = values[(o * inputs + i) * taps + tap];
+        const auto filter = values.subspan((o * inputs + i) * taps, taps);
+        for (const size_t tap : taken) transposed.push_back(filter[tap]);
       }
     }
   }

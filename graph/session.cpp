@@ -49,9 +49,9 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
         found == plan.scales.end() ? std::span<const double>() : std::span(found->second);
     items.push_back({weight.offset, weight.bytes, [&, scales](std::span<std::byte> to) {
                        std::vector<float> transposed;
-                       if (weight.transposed_groups > 0) {
-                         transposed = transpose_weight(tensor.floats(), source.shape,
-                                                       weight.transposed_groups);
+                       if (weight.transpose) {
+                         transposed =
+                             transpose_weight(tensor.floats(), source.shape, *weight.transpose);
                        }
                        pack_weight(transposed.empty() ? tensor.floats() : transposed, value.shape,
                                    scales, weight.layout, plan.precision, to);

@@ -1,7 +1,10 @@
 // The rule of each operator: which nodes carry the gradient of its output to its inputs. Called
 // once a node, in reverse order, for those whose output has a gradient.
+#include <algorithm>
+
 #include <fmt/format.h>
 
+#include "graph/align.h"
 #include "graph/autodiff/autodiff.h"
 
 namespace caldera {
@@ -60,13 +63,16 @@ struct Rule {
   }
 
   // A convolution of dz with the mirrored filters, inputs and outputs changed. Each output pixel
-  // scattered its gradient over a window that began at stride * pixel - padding: so dz goes apart
-  // by the stride.
+  // scattered its gradient over a window that began at stride * pixel - padding: so with strides dx
+  // is made of phases or, where some would have no tap, dz goes apart by the stride.
   ValueId data_gradient(const Conv2dAttrs& attrs, ValueId dz) const {
     const Shape& filter = shape(node.inputs[1]);
     const Size2d reach{attrs.dilation.h * static_cast<int32_t>(filter[2] - 1),
                        attrs.dilation.w * static_cast<int32_t>(filter[3] - 1)};
     const Size2d x = image_size(node.inputs[0]);
+    const bool taps_for_all =
+        attrs.dilation == Size2d{} && attrs.stride.h <= filter[2] && attrs.stride.w <= filter[3];
+    if (attrs.stride != Size2d{} && taps_for_all) return gradient_of_phases(attrs, dz);
     const ValueId transposed =
         to().node(name("transposed weight"), TransposeWeightAttrs{attrs.groups}, {node.inputs[1]});
     Conv2dAttrs back{.dilation = attrs.dilation, .groups = attrs.groups};
@@ -86,6 +92,50 @@ struct Rule {
     }
     const ValueId spread = to().node(name("gradient upsampled"), apart, {dz});
     return to().node(name("data gradient"), back, {spread, transposed});
+  }
+
+  // Along one side, the pixels i of dx for which i + padding leaves the same rest by the stride.
+  // Their windows meet them with every stride-th tap from that rest on: a convolution of dz, of
+  // which `from` is the first output that is a pixel of dx.
+  struct Phase {
+    int32_t at = 0;  // The first such pixel.
+    int32_t rest = 0;
+    int32_t padding = 0;
+    int32_t from = 0;
+
+    Phase(int32_t first, int32_t stride, int32_t pad, int64_t taps_in_all, int64_t dx, int64_t dz)
+        : at(first), rest((first + pad) % stride) {
+      const auto taps = static_cast<int32_t>(ceil_div(taps_in_all - rest, stride));
+      const auto count = static_cast<int32_t>(ceil_div(dx - at, stride));
+      const int32_t last = (at + pad) / stride;  // That dz's first pixel's window is to begin at.
+      const int32_t before = taps - 1 - last;
+      const int32_t after = count + last - static_cast<int32_t>(dz);
+      padding = std::max({before, after, 0});
+      from = padding - before;
+    }
+  };
+
+  ValueId gradient_of_phases(const Conv2dAttrs& attrs, ValueId dz) const {
+    const Shape filter = shape(node.inputs[1]);
+    const Shape gradient = shape(dz);
+    const Size2d x = image_size(node.inputs[0]);
+    InterleaveAttrs whole{attrs.stride, x, {}};
+    std::vector<ValueId> parts;
+    for (int32_t h = 0; h < std::min(attrs.stride.h, x.h); ++h) {
+      const Phase rows(h, attrs.stride.h, attrs.padding.h, filter[2], x.h, gradient[2]);
+      for (int32_t w = 0; w < std::min(attrs.stride.w, x.w); ++w) {
+        const Phase columns(w, attrs.stride.w, attrs.padding.w, filter[3], x.w, gradient[3]);
+        const std::string phase = fmt::format(" {},{}", h, w);
+        const ValueId transposed =
+            to().node(name("transposed weight" + phase),
+                      TransposeWeightAttrs{attrs.groups, {rows.rest, columns.rest}, attrs.stride},
+                      {node.inputs[1]});
+        const Conv2dAttrs back{.padding = {rows.padding, columns.padding}, .groups = attrs.groups};
+        parts.push_back(to().node(name("data gradient" + phase), back, {dz, transposed}));
+        whole.phases.push_back({{rows.at, columns.at}, {rows.from, columns.from}});
+      }
+    }
+    return to().node(name("data gradient"), std::move(whole), std::move(parts));
   }
 
   void operator()(const LinearAttrs& attrs) const {

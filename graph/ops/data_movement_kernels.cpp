@@ -1,6 +1,8 @@
 // The ways to run pad, subsample, concat and flatten, and their gradients.
+#include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/access.h"
 #include "shaders/data_movement/data_movement_params.h"
 
 namespace caldera {
@@ -59,6 +61,39 @@ void emit_upsample_zeros(Emitter& emitter, const Node& node) {
   p.spread_h = static_cast<uint32_t>(attrs.stride.h);
   p.spread_w = static_cast<uint32_t>(attrs.stride.w);
   emit_resample(emitter, node, p);
+}
+
+template <Access kAccess>
+void emit_interleave(Emitter& emitter, const Node& node) {
+  const auto& attrs = std::get<InterleaveAttrs>(node.attrs);
+  const ImageShape out = emitter.shape(node.output);
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const ImageShape in = emitter.shape(node.inputs[i]);
+    const auto [at, from] = attrs.phases[i];
+    shader::InterleaveParams p{
+        .rows = static_cast<uint32_t>(ceil_div(out.h - at.h, attrs.stride.h)),
+        .columns = static_cast<uint32_t>(ceil_div(out.w - at.w, attrs.stride.w)),
+        .c4 = out.c4(),
+        .in_h = static_cast<uint32_t>(in.h),
+        .in_w = static_cast<uint32_t>(in.w),
+        .out_h = static_cast<uint32_t>(out.h),
+        .out_w = static_cast<uint32_t>(out.w),
+        .from_h = static_cast<uint32_t>(from.h),
+        .from_w = static_cast<uint32_t>(from.w),
+        .at_h = static_cast<uint32_t>(at.h),
+        .at_w = static_cast<uint32_t>(at.w),
+        .stride_h = static_cast<uint32_t>(attrs.stride.h),
+        .stride_w = static_cast<uint32_t>(attrs.stride.w)};
+    p.pixels = emitter.images() * p.rows * p.columns;
+    emitter.dispatch(id_of(emitter.graph(), node),
+                     pick<kAccess>(ShaderId::interleave, ShaderId::interleave_texels), p,
+                     {emitter.activation(node.inputs[i]), emitter.activation(node.output)},
+                     uint64_t{p.pixels} * p.c4);
+  }
+}
+
+bool texels_fit(const KernelContext& context) {
+  return context.capabilities.max_storage_texel_buffers >= 1;
 }
 
 void emit_concat(Emitter& emitter, const Node& node) {
@@ -120,6 +155,12 @@ constexpr KernelVariant kFlatten[] = {{"flatten_view", flatten_is_view, nullptr}
                                       {"flatten_vector", nullptr, emit_flatten}};
 constexpr KernelVariant kUpsampleZeros[] = {
     {"upsample_zeros_vector", nullptr, emit_upsample_zeros}};
+constexpr KernelVariant kInterleave[] = {
+    {.name = "interleave_texels",
+     .supported = texels_fit,
+     .emit = emit_interleave<Access::kTexels>,
+     .texels = true},
+    {.name = "interleave_vector", .emit = emit_interleave<Access::kStorage>}};
 constexpr KernelVariant kUnflatten[] = {{"unflatten_view", unflatten_is_view, nullptr},
                                         {"unflatten_vector", nullptr, emit_unflatten}};
 
@@ -139,6 +180,9 @@ std::span<const KernelVariant> flatten_kernels() {
 }
 std::span<const KernelVariant> upsample_zeros_kernels() {
   return kUpsampleZeros;
+}
+std::span<const KernelVariant> interleave_kernels() {
+  return kInterleave;
 }
 std::span<const KernelVariant> unflatten_kernels() {
   return kUnflatten;

@@ -46,6 +46,7 @@ constexpr std::array kOps = {
     OpRow{OpKind::kBiasGradient, "bias_gradient", bias_gradient_kernels},
     OpRow{OpKind::kTransposeWeight, "transpose_weight", transpose_weight_kernels},
     OpRow{OpKind::kUpsampleZeros, "upsample_zeros", upsample_zeros_kernels},
+    OpRow{OpKind::kInterleave, "interleave", interleave_kernels},
     OpRow{OpKind::kMaxPool2dGradient, "max_pool2d_gradient", max_pool2d_gradient_kernels},
     OpRow{OpKind::kAvgPool2dGradient, "avg_pool2d_gradient", avg_pool2d_gradient_kernels},
     OpRow{OpKind::kAdaptiveAvgPool2dGradient, "adaptive_avg_pool2d_gradient",

@@ -36,6 +36,7 @@ Result<Shape> infer(const Conv2dWeightGradientAttrs& attrs, const std::vector<Sh
 Result<Shape> infer(const BiasGradientAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const TransposeWeightAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const UpsampleZerosAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const InterleaveAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const MaxPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const AvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const AdaptiveAvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs);

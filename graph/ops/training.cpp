@@ -1,9 +1,11 @@
 // Shape rules of the operators that training adds (caldera/training_ops.h). An operator that only
 // updates has an empty shape.
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
+#include "graph/align.h"
 #include "graph/ops/ops.h"
 
 namespace caldera {
@@ -138,6 +140,15 @@ Result<Shape> infer(const TransposeWeightAttrs& attrs, const std::vector<Shape>&
   const int64_t outputs = shape[0];
   shape[0] = shape[1] * attrs.groups;
   shape[1] = outputs / attrs.groups;
+  if (shape.size() == 2) return shape;
+  const auto taps = [](int64_t size, int32_t first, int32_t stride) {
+    return first < 0 || stride < 1 || first >= size ? 0 : ceil_div(size - first, stride);
+  };
+  shape[2] = taps(shape[2], attrs.first.h, attrs.stride.h);
+  shape[3] = taps(shape[3], attrs.first.w, attrs.stride.w);
+  if (shape[2] == 0 || shape[3] == 0) {
+    return shape_error(fmt::format("takes no tap of a weight {}", to_string(inputs[0])));
+  }
   return shape;
 }
 
@@ -146,6 +157,38 @@ Result<Shape> infer(const UpsampleZerosAttrs& attrs, const std::vector<Shape>& i
   CALDERA_TRY(expect_image(inputs[0]));
   if (attrs.stride.h < 1 || attrs.stride.w < 1 || attrs.size.h < 1 || attrs.size.w < 1) {
     return shape_error("needs a stride and a size of 1 or more");
+  }
+  return image_like(inputs[0], attrs.size);
+}
+
+Result<Shape> infer(const InterleaveAttrs& attrs, const std::vector<Shape>& inputs) {
+  if (inputs.empty() || inputs.size() != attrs.phases.size()) {
+    return shape_error(
+        fmt::format("has {} inputs for {} phases", inputs.size(), attrs.phases.size()));
+  }
+  if (attrs.stride.h < 1 || attrs.stride.w < 1 || attrs.size.h < 1 || attrs.size.w < 1) {
+    return shape_error("needs a stride and a size of 1 or more");
+  }
+  const auto count = [](int32_t size, int32_t at, int32_t stride) {
+    return at < 0 || at >= std::min(size, stride) ? 0 : ceil_div(size - at, stride);
+  };
+  int64_t reached = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Shape& x = inputs[i];
+    const InterleaveAttrs::Phase& phase = attrs.phases[i];
+    CALDERA_TRY(expect_image(x));
+    const int64_t rows = count(attrs.size.h, phase.at.h, attrs.stride.h);
+    const int64_t columns = count(attrs.size.w, phase.at.w, attrs.stride.w);
+    if (x[0] != inputs[0][0] || x[1] != inputs[0][1] || rows == 0 || columns == 0 ||
+        phase.from.h < 0 || phase.from.w < 0 || phase.from.h + rows > x[2] ||
+        phase.from.w + columns > x[3]) {
+      return shape_error(fmt::format("cannot take phase {} of an image {}x{} from {}", i,
+                                     attrs.size.h, attrs.size.w, to_string(x)));
+    }
+    reached += rows * columns;
+  }
+  if (reached != int64_t{attrs.size.h} * attrs.size.w) {
+    return shape_error("has phases that do not make up the image");
   }
   return image_like(inputs[0], attrs.size);
 }

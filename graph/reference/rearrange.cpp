@@ -1,5 +1,6 @@
 // Operators that only move elements: concat, pad, subsample, and what undoes them or prepares them
-// in a gradient: upsample_zeros, transpose_weight. (Flatten, unflatten and dropout move nothing.)
+// in a gradient: upsample_zeros, interleave, transpose_weight. (Flatten, unflatten and dropout move
+// nothing.)
 #include "graph/reference/operators.h"
 #include "graph/reference/training_operators.h"
 
@@ -70,6 +71,28 @@ Floats upsample_zeros(const UpsampleZerosAttrs& attrs, const Array& x, const Sha
   return y;
 }
 
+Floats interleave(const InterleaveAttrs& attrs, const std::vector<Array>& inputs,
+                  const Shape& output) {
+  Floats y(static_cast<size_t>(element_count(output)));
+  for (size_t phase = 0; phase < inputs.size(); ++phase) {
+    const Array& x = inputs[phase];
+    const auto [at, from] = attrs.phases[phase];
+    for (int64_t n = 0; n < output[0]; ++n) {
+      for (int64_t c = 0; c < output[1]; ++c) {
+        for (int64_t h = at.h; h < output[2]; h += attrs.stride.h) {
+          for (int64_t w = at.w; w < output[3]; w += attrs.stride.w) {
+            const int64_t row = (h - at.h) / attrs.stride.h + from.h;
+            const int64_t column = (w - at.w) / attrs.stride.w + from.w;
+            y[static_cast<size_t>(((n * output[1] + c) * output[2] + h) * output[3] + w)] =
+                x.plane(n, c)[row * x.w() + column];
+          }
+        }
+      }
+    }
+  }
+  return y;
+}
+
 Floats transpose_weight(const TransposeWeightAttrs& attrs, const Array& weight) {
   const int64_t group_out = weight.n() / attrs.groups, group_in = weight.c();
   Floats y;
@@ -78,8 +101,15 @@ Floats transpose_weight(const TransposeWeightAttrs& attrs, const Array& weight) 
     const int64_t first_out = i / group_in * group_out;
     for (int64_t o = first_out; o < first_out + group_out; ++o) {
       const float* taps = weight.plane(o, i % group_in);
-      for (int64_t kh = weight.h() - 1; kh >= 0; --kh) {
-        for (int64_t kw = weight.w() - 1; kw >= 0; --kw) y.push_back(taps[kh * weight.w() + kw]);
+      const auto last = [](int64_t size, int32_t first, int32_t stride) {
+        return first + (size - 1 - first) / stride * stride;
+      };
+      const int64_t last_h = last(weight.h(), attrs.first.h, attrs.stride.h);
+      const int64_t last_w = last(weight.w(), attrs.first.w, attrs.stride.w);
+      for (int64_t kh = last_h; kh >= attrs.first.h; kh -= attrs.stride.h) {
+        for (int64_t kw = last_w; kw >= attrs.first.w; kw -= attrs.stride.w) {
+          y.push_back(taps[kh * weight.w() + kw]);
+        }
       }
     }
   }

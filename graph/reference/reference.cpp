@@ -157,6 +157,9 @@ struct Compute {
   Floats operator()(const UpsampleZerosAttrs& attrs) const {
     return reference::upsample_zeros(attrs, in[0], shape);
   }
+  Floats operator()(const InterleaveAttrs& attrs) const {
+    return reference::interleave(attrs, in.all(), shape);
+  }
   Floats operator()(const MaxPool2dGradientAttrs& attrs) const {
     return reference::max_pool2d_gradient(attrs.pool, in[0], in[1]);
   }

@@ -53,6 +53,8 @@ Floats sum_pixels(const Array& x);
 Floats dropout_mask(const DropoutMaskAttrs& attrs, const Array& x, const Array& scalars);
 
 Floats upsample_zeros(const UpsampleZerosAttrs& attrs, const Array& x, const Shape& output);
+Floats interleave(const InterleaveAttrs& attrs, const std::vector<Array>& inputs,
+                  const Shape& output);
 Floats transpose_weight(const TransposeWeightAttrs& attrs, const Array& weight);
 
 Floats softmax_gradient(const Array& dy, const Array& y);

@@ -69,6 +69,7 @@ enum class OpKind : uint8_t {
   kBiasGradient,
   kTransposeWeight,
   kUpsampleZeros,
+  kInterleave,
   kMaxPool2dGradient,
   kAvgPool2dGradient,
   kAdaptiveAvgPool2dGradient,
@@ -198,7 +199,7 @@ using Attrs =
                  PadAttrs, SubsampleAttrs, FlattenAttrs, DropoutAttrs, BatchStatisticsAttrs,
                  FrozenStatisticsAttrs, NormalizeAttrs, UpdateRunningAttrs, NormalizeSumsAttrs,
                  NormalizeGradientAttrs, ActivationGradientAttrs, Conv2dWeightGradientAttrs,
-                 BiasGradientAttrs, TransposeWeightAttrs, UpsampleZerosAttrs,
+                 BiasGradientAttrs, TransposeWeightAttrs, UpsampleZerosAttrs, InterleaveAttrs,
                  MaxPool2dGradientAttrs, AvgPool2dGradientAttrs, AdaptiveAvgPool2dGradientAttrs,
                  SumPixelsAttrs, UnflattenAttrs, DropoutMaskAttrs, SoftmaxGradientAttrs,
                  CrossEntropyAttrs, CrossEntropyGradientAttrs, GradientNormsAttrs, OptimizerAttrs>;

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 namespace caldera {
 
@@ -85,10 +86,13 @@ struct Conv2dWeightGradientAttrs {
 // Sums over batch and pixels. Input: dy. Updates, by adding: bias.grad [C].
 struct BiasGradientAttrs {};
 
-// [O, I / groups, KH, KW] -> [I, O / groups, KH, KW] with height and width mirrored, by which the
-// gradient of a convolution's input is a convolution itself. [O, I] -> [I, O].
+// [O, I / groups, KH, KW] -> [I, O / groups, TH, TW] with height and width mirrored, by which the
+// gradient of a convolution's input is a convolution itself. [O, I] -> [I, O]. Of the filter's taps
+// every `stride`th from `first` on is taken: all, unless the convolution has strides.
 struct TransposeWeightAttrs {
   int32_t groups = 1;
+  Size2d first{0, 0};
+  Size2d stride{1, 1};
 };
 
 // y[:, :, h * stride.h + offset.h, w * stride.w + offset.w] = x[:, :, h, w] where that lies inside
@@ -97,6 +101,19 @@ struct UpsampleZerosAttrs {
   Size2d stride{2, 2};
   Size2d offset{0, 0};
   Size2d size{1, 1};
+};
+
+// An image put together of its phases: y[:, :, i * stride.h + at.h, j * stride.w + at.w] =
+// x[:, :, i + from.h, j + from.w] wherever the left side lies inside `size`. Inputs: an x a phase,
+// which together reach every pixel.
+struct InterleaveAttrs {
+  struct Phase {
+    Size2d at{0, 0};
+    Size2d from{0, 0};
+  };
+  Size2d stride{2, 2};
+  Size2d size{1, 1};
+  std::vector<Phase> phases{};
 };
 
 // dx. The gradient goes to the first of a window's greatest, row by row, as PyTorch's; each NaN

@@ -27,6 +27,24 @@ struct ResampleParams {
   uint spread_w;
 };
 
+// Puts one phase into the output, at every stride_h-th row from at_h on and likewise columns.
+struct InterleaveParams {
+  uint pixels;  // Of the phase: images * rows * columns.
+  uint rows;
+  uint columns;
+  uint c4;
+  uint in_h;
+  uint in_w;
+  uint out_h;
+  uint out_w;
+  uint from_h;
+  uint from_w;
+  uint at_h;
+  uint at_w;
+  uint stride_h;
+  uint stride_w;
+};
+
 // Puts one input's channels into the output at `first`; the last input also zeroes the tail.
 struct ConcatParams {
   uint pixels;

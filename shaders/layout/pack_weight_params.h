@@ -15,6 +15,12 @@ struct PackWeightParams {
   uint weight_layout;      // A WeightLayout (graph/dispatch.h).
   uint transposed_groups;  // 0: packed as it is.
   uint source_inputs;      // Of the weight as it is stored.
+  uint source_h;
+  uint source_w;
+  uint first_h;   // Of the taps that a transposed weight takes,
+  uint first_w;
+  uint stride_h;  // of which the others follow.
+  uint stride_w;
 };
 
 CALDERA_PARAMS_END

@@ -22,10 +22,18 @@ const vec3 kG4[6] =
     vec3[](vec3(1.0 / 4, 0, 0), vec3(-1.0 / 6), vec3(-1.0 / 6, 1.0 / 6, -1.0 / 6),
            vec3(1.0 / 24, 1.0 / 12, 1.0 / 6), vec3(1.0 / 24, -1.0 / 12, 1.0 / 6), vec3(0, 0, 1));
 
+// Where a tap of the packed filter is stored.
+uint stored_tap(uint tap) {
+  uint ky = p.first_h + (2 - tap / 3) * p.stride_h;
+  uint kx = p.first_w + (2 - tap % 3) * p.stride_w;
+  return kTransposed ? ky * p.source_w + kx : tap;
+}
+
 // Four channels of the stored weight's row; zeros past its end.
 vec4 load(uint row, uint tap, uint block, uint rows, uint blocks) {
   bool inside = row < rows && block < blocks;
-  vec4 v = imageLoad(source, inside ? int((row * 9 + tap) * blocks + block) : 0);
+  uint at = (row * p.source_h * p.source_w + stored_tap(tap)) * blocks + block;
+  vec4 v = imageLoad(source, int(inside ? at : 0));
   return inside ? v : vec4(0);
 }
 
@@ -40,7 +48,7 @@ void main() {
   [[unroll]] for (uint k = 0; k < 4; ++k) {
     [[unroll]] for (uint tap = 0; tap < 9; ++tap) {
       loaded[k * 9 + tap] = kTransposed
-                                ? load(i4 * 4 + k, 8 - tap, o4, p.inputs, (p.outputs + 3) / 4)
+                                ? load(i4 * 4 + k, tap, o4, p.inputs, (p.outputs + 3) / 4)
                                 : load(o4 * 4 + k, tap, i4, p.outputs, in4);
     }
   }

@@ -1,5 +1,5 @@
 // A weight as training stores it, [O][KH][KW][I4 * 4] in f32, read as it is or transposed: outputs
-// and inputs of a group change places, and filters are mirrored.
+// and inputs of a group change places, and filters, or some of their taps, are mirrored.
 #include "pack_weight_params.h"
 
 layout(push_constant) uniform Push { PackWeightParams p; };
@@ -14,9 +14,9 @@ float weight_at(uint o, uint i, uint ky, uint kx) {
     uint source_o = group * p.inputs + i;
     i = o - group * p.source_inputs;
     o = source_o;
-    ky = p.kernel_h - 1 - ky;
-    kx = p.kernel_w - 1 - kx;
+    ky = p.first_h + (p.kernel_h - 1 - ky) * p.stride_h;
+    kx = p.first_w + (p.kernel_w - 1 - kx) * p.stride_w;
   }
   uint row = (p.source_inputs + 3) / 4 * 4;
-  return source[((o * p.kernel_h + ky) * p.kernel_w + kx) * row + i];
+  return source[((o * p.source_h + ky) * p.source_w + kx) * row + i];
 }

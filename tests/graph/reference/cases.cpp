@@ -84,10 +84,21 @@ Attrs parse_training_attrs(const std::string& op, const json& a) {
                                      .groups = a.at("groups")};
   }
   if (op == "bias_gradient") return BiasGradientAttrs{};
-  if (op == "transpose_weight") return TransposeWeightAttrs{.groups = a.at("groups")};
+  if (op == "transpose_weight") {
+    return TransposeWeightAttrs{.groups = a.at("groups"),
+                                .first = size(a.value("first", json{0, 0})),
+                                .stride = size(a.value("stride", json{1, 1}))};
+  }
   if (op == "upsample_zeros") {
     return UpsampleZerosAttrs{
         .stride = size(a.at("stride")), .offset = size(a.at("offset")), .size = size(a.at("size"))};
+  }
+  if (op == "interleave") {
+    InterleaveAttrs attrs{.stride = size(a.at("stride")), .size = size(a.at("size"))};
+    for (const json& phase : a.at("phases")) {
+      attrs.phases.push_back({size(phase.at("at")), size(phase.at("start"))});
+    }
+    return attrs;
   }
   if (op == "max_pool2d_gradient") return MaxPool2dGradientAttrs{max_pool(a)};
   if (op == "avg_pool2d_gradient") return AvgPool2dGradientAttrs{avg_pool(a), size(a.at("input"))};

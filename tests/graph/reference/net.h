@@ -10,6 +10,8 @@
 #include "caldera/graph.h"
 #include "caldera/reference.h"
 
+#include "graph/autodiff/autodiff.h"
+
 namespace caldera::test {
 
 struct Net {
@@ -69,23 +71,22 @@ struct Net {
   }
 };
 
-// The gradient of a convolution's input, [N, I, H, W] of `size` pixels, out of operators: a
-// convolution of dy by the transposed weight, dy being spread apart first where it has strides.
+// The gradient of a convolution's input, [N, I, H, W] of `size` pixels, as autodiff writes it.
 inline ValueId conv2d_data_gradient(Net& net, const Conv2dAttrs& conv, ValueId dy, ValueId weight,
                                     Size2d size) {
-  const Shape& kernel = net.shape(weight);
-  const Size2d reach{conv.dilation.h * (static_cast<int32_t>(kernel[2]) - 1),
-                     conv.dilation.w * (static_cast<int32_t>(kernel[3]) - 1)};
-  const Size2d rest{reach.h - conv.padding.h, reach.w - conv.padding.w};
-  const ValueId transposed = net.node(TransposeWeightAttrs{conv.groups}, {weight});
-  Conv2dAttrs back{.dilation = conv.dilation, .groups = conv.groups};
-  if (conv.stride == Size2d{1, 1} && rest.h >= 0 && rest.w >= 0) {
-    back.padding = rest;
-  } else {
-    dy = net.node(UpsampleZerosAttrs{conv.stride, rest, Size2d{size.h + reach.h, size.w + reach.w}},
-                  {dy});
-  }
-  return net.node(back, {dy, transposed});
+  const int64_t channels = net.shape(weight)[1] * conv.groups;
+  const ValueId x = net.zeros({net.shape(dy)[0], channels, size.h, size.w});
+  net.node(conv, {x, weight});
+  const Node node = net.graph.nodes.back();
+  EXPECT_EQ(net.shape(node.output), net.shape(dy));
+  std::vector<bool> needs(net.graph.values.size());
+  needs[static_cast<size_t>(x)] = needs[static_cast<size_t>(node.output)] = true;
+  GraphAppender to(net.graph);
+  Gradients gradients(to, std::move(needs));
+  gradients.add(node.output, dy);
+  append_gradient(gradients, node);
+  EXPECT_TRUE(to.status().ok()) << to.status().error().message;
+  return gradients.of(x);
 }
 
 }  // namespace caldera::test

@@ -130,6 +130,11 @@ CONVOLUTIONS = [
     ((2, 6, 9, 8), 4, (3, 3), (2, 1), (2, 1), (2, 1), 2),
     ((2, 7, 9, 9), 7, (3, 3), (2, 2), (1, 1), (1, 1), 7),
     ((1, 5, 6, 6), 10, (3, 3), (1, 1), (0, 0), (1, 1), 5),
+    ((2, 4, 8, 8), 6, (3, 3), (2, 2), (1, 1), (1, 1), 1),
+    ((1, 3, 9, 8), 5, (4, 5), (3, 2), (1, 2), (1, 1), 1),
+    ((1, 2, 6, 7), 3, (2, 2), (2, 2), (1, 1), (1, 1), 1),
+    ((1, 3, 11, 10), 4, (5, 3), (2, 3), (0, 2), (1, 1), 1),
+    ((1, 4, 1, 2), 6, (3, 3), (2, 2), (1, 1), (1, 1), 2),
 ]
 
 
@@ -147,6 +152,11 @@ def convolutions(out):
         grouped = weight.reshape(groups, o // groups, x.shape[1] // groups, *kernel)
         out.case(name, "transpose_weight", dict(groups=groups), [weight],
                  grouped.transpose(1, 2).reshape(x.shape[1], o // groups, *kernel).flip(2, 3))
+        for first in [(0, 0), (kernel[0] - 1, 0), (kernel[0] // 2, kernel[1] // 2)]:
+            taken = grouped[..., first[0]::2, first[1]::3].transpose(1, 2)
+            out.case("%s, taps from %s" % (name, first), "transpose_weight",
+                     dict(groups=groups, first=first, stride=(2, 3)), [weight],
+                     taken.reshape(x.shape[1], o // groups, *taken.shape[-2:]).flip(2, 3))
 
     x, weight = random(5, 7), random(3, 7)
     dy, _, (dx, dweight) = gradients(F.linear, x, weight)
@@ -242,6 +252,15 @@ def rearrangements(out):
                 y[:, :, to[0], to[1]] = x[:, :, h, w]
         out.case("%s s%s o%s" % (list(shape), stride, offset), "upsample_zeros",
                  dict(stride=stride, offset=offset, size=size), [x], y)
+    for stride, size, edge in [((2, 2), (6, 6), 0), ((2, 3), (7, 8), 2), ((1, 4), (1, 3), 1)]:
+        whole = random(2, 5, *size)
+        phases, parts = [], []
+        for at in itertools.product(range(min(stride[0], size[0])), range(min(stride[1], size[1]))):
+            taken = whole[:, :, at[0]::stride[0], at[1]::stride[1]]
+            parts.append(F.pad(taken, (edge, 1, edge + at[0], 0), value=9.0))
+            phases.append(dict(at=at, start=(edge + at[0], edge)))
+        out.case("%s by %s" % (size, stride), "interleave",
+                 dict(stride=stride, size=size, phases=phases), parts, whole)
     for shape in [(2, 3, 4, 5), (1, 7, 1, 1)]:
         x = random(*shape)
         out.case(str(list(shape)), "sum_pixels", {}, [x], x.double().sum((2, 3), keepdim=True))
