@@ -32,8 +32,12 @@ class Emitter {
         workspaces_(workspaces) {}
 
   void set_images(int64_t first, int64_t count) { first_ = first, images_ = count; }
-  // Whose dispatches are being appended.
-  void set_node(NodeId node) { node_ = node; }
+  // Whose dispatches are being appended. What packs a weight that training changes is made anew for
+  // each node that reads it: to keep it from the way forward to the way back would take more.
+  void set_node(NodeId node) {
+    node_ = node;
+    packed_index_.clear();
+  }
 
   const Capabilities& capabilities() const { return capabilities_; }
   const Graph& graph() const { return graph_; }

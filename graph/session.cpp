@@ -78,6 +78,8 @@ Status load(const std::shared_ptr<DeviceImpl>& device, Program& program) {
   return uploaded;
 }
 
+}  // namespace
+
 // Before anything is allocated: says what batch would fit. Host-visible staging is not counted,
 // which on a GPU of its own memory lies elsewhere.
 Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
@@ -102,8 +104,6 @@ Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
                            batch, weights >> 20, arena >> 20, device.info().name, available >> 20,
                            largest >> 20, advice)};
 }
-
-}  // namespace
 
 struct SessionAccess {
   static Result<Session> create(const Device& device, const Capabilities& capabilities,

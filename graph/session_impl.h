@@ -75,6 +75,9 @@ class SessionImpl {
   size_t next_wait_ = 0;
 };
 
+// Whether the plan fits in what memory is free; says what batch would.
+Status check_memory(const Device& device, const Plan& plan, bool with_weights);
+
 // As Session::create(), by what `tuning` says in place of what the device knows.
 Result<Session> create_session(const Device& device, const Graph& graph, const Weights& weights,
                                const SessionOptions& options, const Tuning& tuning);

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace caldera {
 
 namespace {
@@ -14,6 +16,21 @@ namespace {
 // Whole numbers that a float holds.
 float small_number(uint64_t value) {
   return static_cast<float>(value & 0xffffff);
+}
+
+// Where memory is too little: the first checkpointing that would do.
+Error with_advice(Error error, const Device& device, const Graph& forward, const Weights& weights,
+                  const TrainerOptions& options) {
+  if (error.code != ErrorCode::kOutOfMemory) return error;
+  const auto costs = plan_steps(device, forward, weights, options);
+  if (!costs.ok()) return error;
+  for (const StepCost& cost : *costs) {
+    if (!cost.fits || cost.checkpointing <= options.spec.checkpointing) continue;
+    error.message += fmt::format("; with checkpointing '{}' this batch would fit",
+                                 checkpointing_name(cost.checkpointing));
+    break;
+  }
+  return error;
 }
 
 }  // namespace
@@ -92,10 +109,10 @@ Result<Trainer> Trainer::create(const Device& device, const Graph& forward, cons
           "by less than 1"};
     }
     CALDERA_TRY_ASSIGN(TrainingGraph training, make_training_graph(forward, options.spec));
-    CALDERA_TRY_ASSIGN(Session session,
-                       Session::create(device, training.graph, weights, options.session));
+    Result<Session> session = Session::create(device, training.graph, weights, options.session);
+    if (!session.ok()) return with_advice(session.error(), device, forward, weights, options);
     auto impl =
-        std::make_unique<Impl>(Impl{std::move(session), std::move(training.parameters),
+        std::make_unique<Impl>(Impl{std::move(*session), std::move(training.parameters),
                                     options.spec.optimizer, options.loss_scale, options.seed});
     if (impl->mixed()) impl->loss_scale = options.loss_scale.initial;
     const auto size_of = [&](size_t output) {

@@ -75,4 +75,9 @@ class Gradients {
 // Appends what passes the gradient of `node`'s output, which is there, on to its inputs.
 void append_gradient(Gradients& gradients, const Node& node);
 
+// Of a whole training graph, of which the first `forward_nodes` are the way forward: makes
+// activations again where the way back reads them. `needs` as append_forward() has it.
+void drop_activations(Graph& graph, size_t forward_nodes, std::vector<bool> needs,
+                      Checkpointing mode);
+
 }  // namespace caldera

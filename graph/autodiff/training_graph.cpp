@@ -97,7 +97,7 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
   CALDERA_TRY(to.status());
 
   const size_t forward_nodes = graph.nodes.size();
-  Gradients gradients(to, std::move(needs));
+  Gradients gradients(to, needs);
   gradients.add(logits,
                 to.node("loss gradient", CrossEntropyGradientAttrs{}, {logits, targets, scalars}));
   for (size_t i = forward_nodes; i-- > 0;) {
@@ -135,6 +135,7 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
     if (statistics) graph.value(node.output).full_precision = true;
   }
   graph.outputs = {loss, logits, norms};
+  drop_activations(graph, forward_nodes, std::move(needs), spec.checkpointing);
   training.graph = std::move(graph);
   return training;
 }

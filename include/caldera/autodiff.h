@@ -17,6 +17,20 @@ namespace caldera {
 // the running ones, which stay.
 enum class BatchNormMode : uint8_t { kTrain, kFrozen };
 
+// Which activations a step makes again on the way back in place of keeping them. The results are
+// the same: memory is traded for time. plan_steps() (caldera/trainer.h) tells how much. (Chen et
+// al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174.)
+enum class Checkpointing : uint8_t {
+  kNone,    // All are kept that the way back reads.
+  kCheap,   // Made again: what takes no convolution, so normalised, activated, pooled and added.
+  kBlocks,  // All within blocks of layers, convolutions too, as torch.utils.checkpoint would.
+};
+
+// "none", "cheap", "blocks"
+std::string_view checkpointing_name(Checkpointing checkpointing);
+std::vector<std::string> checkpointing_names();
+Result<Checkpointing> find_checkpointing(std::string_view name);
+
 struct TrainingSpec {
   // Of parameters: which are trained. Null: all. What is frozen costs nothing backward.
   std::function<bool(std::string_view name)> trainable;
@@ -24,6 +38,7 @@ struct TrainingSpec {
   float batch_norm_momentum = 0.1f;
   bool cumulative_statistics = false;  // PyTorch's momentum=None.
   bool dropout = true;
+  Checkpointing checkpointing = Checkpointing::kNone;
   OptimizerAttrs optimizer{};
   bool decay_vectors = true;  // Weight decay on biases and batch-norm's parameters too.
 };

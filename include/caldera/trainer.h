@@ -96,4 +96,20 @@ class Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
+// What a training step takes, as it is planned for a device.
+struct StepCost {
+  Checkpointing checkpointing = Checkpointing::kNone;
+  uint64_t arena_bytes = 0;    // Device memory for activations.
+  uint64_t states_bytes = 0;   // Parameters, gradients, moments and running statistics.
+  uint64_t weights_bytes = 0;  // Parameters that training leaves as they are.
+  int64_t multiply_adds = 0;
+  uint64_t moved_bytes = 0;  // That its dispatches bind: what a perfect cache would move.
+  bool fits = false;         // In the memory that is free on the device now.
+};
+
+// What steps of such a trainer would take by each Checkpointing, in the enum's order: as planned,
+// so nothing is allocated or run. `options` chooses all but the checkpointing.
+Result<std::vector<StepCost>> plan_steps(const Device& device, const Graph& forward,
+                                         const Weights& weights, const TrainerOptions& options);
+
 }  // namespace caldera

@@ -45,7 +45,9 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     if (auto bad = first_in(images, "the images", "a pixel")) return bad;
     if (auto bad = first_in(targets, "the targets", "a share")) return bad;
 
-    CALDERA_TRY_ASSIGN(const TrainingGraph training, make_training_graph(forward, spec));
+    TrainingSpec kept = spec;
+    kept.checkpointing = Checkpointing::kNone;
+    CALDERA_TRY_ASSIGN(const TrainingGraph training, make_training_graph(forward, kept));
     CALDERA_TRY_ASSIGN(Session session, Session::create(device, training.graph, weights,
                                                         {.keep_activations = true}));
     std::array<float, kScalarCount> scalars{};

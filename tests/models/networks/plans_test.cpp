@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "caldera/architecture.h"
+#include "caldera/autodiff.h"
 
 #include "graph/plan.h"
 #include "runtime/reflection.h"
@@ -79,15 +80,20 @@ const std::vector<Bound> kBounds{
     {software, "cifar_resnet20", Precision::kFp32, {27, 8, 196'608, 3'172'136}},
 };
 
-Plan plan(const Capabilities& capabilities, const std::string& name, int64_t batch,
-          Precision precision = Precision::kFp32) {
-  const Graph graph = build_graph(find_architecture(name).value(), batch).value();
+Weights hollow_weights(const Graph& graph) {
   Weights weights;
   for (const Value& value : graph.values) {
     if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
     weights.emplace(value.name, hollow_tensor(value.shape));
   }
-  return make_plan(capabilities, "a device", graph, weights, {.precision = precision}).value();
+  return weights;
+}
+
+Plan plan(const Capabilities& capabilities, const std::string& name, int64_t batch,
+          Precision precision = Precision::kFp32) {
+  const Graph graph = build_graph(find_architecture(name).value(), batch).value();
+  return make_plan(capabilities, "a device", graph, hollow_weights(graph), {.precision = precision})
+      .value();
 }
 
 class Arena : public testing::TestWithParam<std::tuple<std::string, int64_t>> {};
@@ -141,6 +147,45 @@ Costs costs_of(const Plan& made) {
   }
   return {made.dispatches.size(), pipelines.size(), made.memory.bytes, traffic};
 }
+
+// Of training steps: bytes of the arena as shares of what it is with everything kept.
+struct TrainingBound {
+  std::string net;
+  int64_t batch;
+  double cheap, blocks;
+};
+
+class TrainingArena : public testing::TestWithParam<TrainingBound> {};
+
+TEST_P(TrainingArena, ShrinksByWhatIsMadeAgain) {
+  const TrainingBound& bound = GetParam();
+  const Graph forward = build_graph(find_architecture(bound.net).value(), bound.batch).value();
+  const Weights weights = hollow_weights(forward);
+  for (const auto& [device, capabilities] : {std::pair("gpu", gpu()), {"software", software()}}) {
+    SCOPED_TRACE(device);
+    const auto memory = [&](Checkpointing checkpointing) {
+      TrainingSpec spec;
+      spec.optimizer.momentum = 0.9f;
+      spec.checkpointing = checkpointing;
+      const Graph graph = make_training_graph(forward, spec).value().graph;
+      return make_plan(capabilities, "a device", graph, weights, {}).value().memory;
+    };
+    const auto kept = static_cast<double>(memory(Checkpointing::kNone).bytes);
+    for (const auto& [mode, share] :
+         {std::pair(Checkpointing::kCheap, bound.cheap), {Checkpointing::kBlocks, bound.blocks}}) {
+      const MemoryPlan made = memory(mode);
+      EXPECT_LE(static_cast<double>(made.bytes), share * kept) << checkpointing_name(mode);
+      EXPECT_LE(static_cast<double>(made.bytes), 1.1 * static_cast<double>(made.lower_bound));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Nets, TrainingArena,
+                         testing::Values(TrainingBound{"resnet50", 8, 0.63, 0.33},
+                                         TrainingBound{"preact_resnet50", 8, 0.60, 0.36},
+                                         TrainingBound{"cifar_resnet20", 128, 0.62, 0.34},
+                                         TrainingBound{"cifar_resnet56", 128, 0.58, 0.21}),
+                         [](const auto& test) { return test.param.net; });
 
 class Cost : public testing::TestWithParam<Bound> {};
 
