@@ -148,6 +148,20 @@ void add_view_options(CLI::App& command, ViewArgs& args) {
       ->check(CLI::Range(1, 8192));
 }
 
+CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing) {
+  const auto choose = [&checkpointing](const std::string& name) {
+    checkpointing = *find_checkpointing(name);
+  };
+  return command
+      .add_option_function<std::string>(
+          "--checkpointing", choose,
+          "Activations to make again, for less memory: none, cheap, blocks (none; bare: cheap)")
+      ->type_name("NAME")
+      ->check(CLI::IsMember(checkpointing_names()))
+      ->expected(0, 1)
+      ->default_str("cheap");
+}
+
 void add_json_option(CLI::App& command, bool& json) {
   command.add_flag("--json", json, "Print one JSON object");
 }

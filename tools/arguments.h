@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "caldera/autodiff.h"
 #include "caldera/device.h"
 #include "caldera/model.h"
 #include "caldera/predictor.h"
@@ -60,6 +61,8 @@ void add_device_option(CLI::App& command, DeviceArgs& args);
 void add_opening_options(CLI::App& command, DeviceArgs& args);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
+// --checkpointing: of training steps; without a value, cheap.
+CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing);
 // --json.
 void add_json_option(CLI::App& command, bool& json);
 

@@ -20,6 +20,7 @@ struct Args {
   SizeArgs size;
   int repeat = 20;
   bool train = false;
+  Checkpointing checkpointing = Checkpointing::kNone;
   bool json = false;
 };
 
@@ -47,6 +48,7 @@ Result<Bench> measure_training(Workload& work, const Args& args) {
   using Clock = std::chrono::steady_clock;
   TrainerOptions options;
   options.spec.optimizer = {.momentum = 0.9f, .weight_decay = 1e-4f};
+  options.spec.checkpointing = args.checkpointing;
   options.session = args.device.session();
   const Shape logits = work.graph.value(work.graph.outputs.front()).shape;
   std::vector<float> targets(work.output.size(), 0.0f);
@@ -81,9 +83,13 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
   const double gflops = work.flops() / timing.median * 1e-9;
   const double most = work.peak_gflops(peak);
   Table table({{""}, {""}});
-  table.add({"model", fmt::format("{}, {}, {}", work.arch, to_string(work.input.shape()),
-                                  precision_name(work.precision)) +
-                          (args.train ? ", training steps" : "")});
+  table.add(
+      {"model", fmt::format("{}, {}, {}", work.arch, to_string(work.input.shape()),
+                            precision_name(work.precision)) +
+                    (args.train ? ", training steps" : "") +
+                    (args.checkpointing != Checkpointing::kNone
+                         ? fmt::format(", checkpointing {}", checkpointing_name(args.checkpointing))
+                         : "")});
   table.add({"device", fmt::format("{}, {}", work.device.info().name, work.driver())});
   table.add({"time",
              fmt::format("{}, the median of {} runs", human_seconds(timing.median), args.repeat)});
@@ -122,6 +128,7 @@ Result<int> run_bench(const Args& args) {
   if (args.json) {
     Json json = timing_json(work, bench.timing, peak);
     json["repeat"] = args.repeat;
+    if (args.train) json["checkpointing"] = checkpointing_name(args.checkpointing);
     json["first_run_ms"] = bench.first_run * 1e3;
     json["arena_bytes"] = bench.stats.arena_bytes;
     json["weights_bytes"] = bench.stats.weights_bytes;
@@ -149,15 +156,16 @@ void add_bench(CLI::App& app, Action& action) {
   add_model(*command, args->model, "resnet50");
   add_size_options(*command, args->size);
   add_repeat_option(*command, args->repeat, "Timed runs, after two that are not (20)");
-  command->add_flag("--train", args->train,
-                    "Time training steps: forward, loss, backward, SGD with momentum");
+  CLI::Option* train = command->add_flag(
+      "--train", args->train, "Time training steps: forward, loss, backward, SGD with momentum");
+  add_checkpointing_option(*command, args->checkpointing)->needs(train);
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"
       "  caldera bench\n"
       "  caldera bench resnet18 --batch 8 --json\n"
-      "  caldera bench cifar_resnet20 --batch 128 --train");
+      "  caldera bench cifar_resnet20 --batch 128 --train --checkpointing blocks");
   on_chosen(*command, action, args, run_bench);
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "caldera/architecture.h"
+#include "caldera/autodiff.h"
 #include "caldera/image.h"
 
 #include "tools/command.h"
@@ -33,6 +34,7 @@ const std::vector<std::string> kShells{"bash", "zsh", "fish"};
 
 std::vector<std::string> values_of(std::string_view option) {
   if (option == "--preprocess") return preprocess_names();
+  if (option == "--checkpointing") return checkpointing_names();
   if (option != "--arch") return {};
   std::vector<std::string> names;
   for (const ArchitectureEntry& entry : list_architectures()) names.push_back(entry.name);

@@ -10,6 +10,7 @@
 #include "tools/arguments.h"
 #include "tools/command.h"
 #include "tools/report.h"
+#include "tools/step_costs.h"
 
 namespace caldera::tool {
 
@@ -22,6 +23,7 @@ struct Args {
   DeviceArgs device;
   int64_t batch = 1;
   bool plan = false;
+  bool train = false;
   bool json = false;
 };
 
@@ -39,6 +41,7 @@ struct Cost {
   int64_t multiply_adds = 0;
   std::optional<SessionStats> planned;
   std::vector<PlannedLayer> layers;  // With --plan.
+  std::vector<StepCost> steps;       // With --train.
   std::string device;
   Precision precision = Precision::kFp32;
 };
@@ -58,8 +61,12 @@ Result<Cost> cost_of(const Model& model, const Args& args) {
   const Result<Device> device = open_device(args.device);
   if (!device.ok()) {
     // Only a device that was asked for must be there.
-    if (!args.device.device.empty() || args.plan) return device.error();
+    if (!args.device.device.empty() || args.plan || args.train) return device.error();
     return cost;
+  }
+  if (args.train) {
+    CALDERA_TRY_ASSIGN(cost.steps,
+                       plan_training(*device, model, args.batch, args.device.session()));
   }
   CALDERA_TRY_ASSIGN(const Session session,
                      model.session(*device, args.batch, args.device.session()));
@@ -214,6 +221,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
             {"device", nullptr},
             {"precision", nullptr},
             {"plan", nullptr},
+            {"training", nullptr},
             {"problem", nullptr},
             {"tensors", Json::array()}};
   if (file) {
@@ -245,6 +253,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
     json["device"] = cost->device;
     json["precision"] = precision_name(cost->precision);
     if (!cost->layers.empty()) json["plan"] = plan_json(*cost);
+    if (!cost->steps.empty()) json["training"] = step_costs_json(cost->steps);
   }
   return json;
 }
@@ -271,9 +280,10 @@ Result<int> run_inspect(const Args& args) {
   }
   if (cost && !cost->layers.empty()) {
     print_layers(cost->layers);
-  } else if (facts) {
+  } else if (facts && !args.train) {
     print_tensors(facts->checkpoint);
   }
+  if (cost && !cost->steps.empty()) print_step_costs(cost->steps);
   print_summary(name, facts, model, cost, args.batch);
   return kExitDone;
 }
@@ -292,12 +302,15 @@ void add_inspect(CLI::App& app, Action& action) {
       ->check(CLI::Range(int64_t{1}, int64_t{65536}));
   command->add_flag("--plan", args->plan,
                     "In place of the tensors: each layer's memory on the device");
+  command->add_flag("--train", args->train,
+                    "In place of the tensors: what a training step takes, by --checkpointing");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"
       "  caldera inspect resnet50.pth\n"
-      "  caldera inspect resnet50 --batch 32 --plan");
+      "  caldera inspect resnet50 --batch 32 --plan\n"
+      "  caldera inspect resnet50 --batch 32 --train");
   on_chosen(*command, action, args, run_inspect);
 }
 

@@ -208,6 +208,7 @@ void add_training_options(CLI::App& command, TrainingArgs& args, int64_t epochs)
   add_parameter_options(command, args);
   add_data_options(command, args);
   add_file_options(command, args);
+  add_checkpointing_option(command, args.checkpointing);
   add_device_option(command, args.device);
   add_opening_options(command, args.device);
   add_json_option(command, args.json);
@@ -301,6 +302,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   optimizer.ema_decay = args.ema;
   options.spec.decay_vectors = !args.no_vector_decay;
   options.spec.batch_norm = args.frozen_batch_norm ? BatchNormMode::kFrozen : BatchNormMode::kTrain;
+  options.spec.checkpointing = args.checkpointing;
   options.parameters = args.parameters;
   options.seed = args.seed;
   options.threads = args.threads;

@@ -41,6 +41,7 @@ struct TrainingArgs {
   Schedule schedule{};
   ParameterChoice parameters{};
   bool frozen_batch_norm = false;
+  Checkpointing checkpointing = Checkpointing::kNone;
   uint64_t seed = 0;
   // Files.
   std::string output;

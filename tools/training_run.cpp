@@ -11,6 +11,7 @@
 #include "tools/page.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+#include "tools/step_costs.h"
 #include "tools/step_log.h"
 #include "tools/training_report.h"
 
@@ -246,6 +247,7 @@ Result<int> run_training(const TrainingArgs& args, const Device& device, const M
   FitObserver observer;
   observer.on_start = [&](const FitObserver::Start& start) {
     if (!head.note.empty()) print_note(head.note);
+    print_note("a step takes " + memory_text(start.stats, options.spec.checkpointing));
     display.start(start);
     if (!args.log.empty()) logged = log.open(args.log, start.step);
     if (report && logged.ok()) logged = report->start(start);

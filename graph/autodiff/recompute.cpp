@@ -82,7 +82,8 @@ class Recompute {
         needs_(needs),
         mode_(mode),
         read_back_(graph.values.size(), false),
-        ends_block_(find_ends()) {
+        ends_block_(find_ends()),
+        seen_(graph.values.size(), 0) {
     for (const Node& node : backward_) {
       for (const ValueId input : node.inputs) read_back_[static_cast<uint32_t>(input)] = true;
     }
@@ -91,7 +92,7 @@ class Recompute {
   // The graph that keeps the end of a block where making it again would take the making of more
   // than `limit` bytes.
   Graph rewrite(uint64_t limit) {
-    dropped_ = choose(limit);
+    choose(limit);
     Graph made = graph_;
     made.nodes = forward_;
     std::vector<ValueId> now(graph_.values.size());  // By value: itself, or its copy.
@@ -144,8 +145,8 @@ class Recompute {
     return ends;
   }
 
-  // By value: whether it is made again where it is read on the way back.
-  std::vector<bool> choose(uint64_t limit) {
+  // Which values are not kept for the way back.
+  void choose(uint64_t limit) {
     dropped_.assign(graph_.values.size(), false);
     for (const Node& node : forward_) {
       if (!may_drop(node)) continue;
@@ -156,7 +157,6 @@ class Recompute {
       for (const ValueId value : chain(node.output)) bytes += bytes_of(graph_.value(value));
       dropped_[output] = bytes <= limit;
     }
-    return dropped_;
   }
 
   // What no trained parameter is behind is kept: what it was made of is not there on the way back.
@@ -177,12 +177,11 @@ class Recompute {
 
   // The dropped values, in the order of their making, that have to be made again to read `value`.
   std::vector<ValueId> chain(ValueId value) {
-    seen_.resize(graph_.values.size(), 0);
     ++visit_;
     std::vector<ValueId> found;
     const auto visit = [&](ValueId id) {
       const auto index = static_cast<uint32_t>(id);
-      if (index >= dropped_.size() || !dropped_[index] || seen_[index] == visit_) return;
+      if (!dropped_[index] || seen_[index] == visit_) return;
       seen_[index] = visit_;
       found.push_back(id);
     };
@@ -201,7 +200,7 @@ class Recompute {
   Checkpointing mode_;
   std::vector<bool> read_back_;   // By value: whether the way back reads it.
   std::vector<bool> ends_block_;  // By value.
-  std::vector<bool> dropped_;     // By value.
+  std::vector<bool> dropped_;     // By value: still to be made again.
   std::vector<uint32_t> seen_;    // By value: the visit that saw it last.
   uint32_t visit_ = 0;
 };

@@ -113,6 +113,7 @@ struct FitObserver {
     int64_t trained_elements = 0;
     int64_t step = 0;  // Done already.
     int64_t steps = 0;
+    SessionStats stats{};  // Of the session that runs the steps: what memory they take.
     const std::vector<EpochRecord>* done = nullptr;
     // With validate_first, of a run that begins; like `done`, valid during the call.
     const Evaluation* before = nullptr;

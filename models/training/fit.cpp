@@ -200,6 +200,7 @@ Status Fitter::make_trainer() {
                           .trained_elements = 0,
                           .step = state_.updates,
                           .steps = steps(),
+                          .stats = trainer_->current().session().stats(),
                           .done = &state_.epochs,
                           .before = nullptr};
   std::optional<Evaluation> before;

@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -305,6 +306,29 @@ TEST(Inspect, TellsWhereEachLayersMemoryGoes) {
   const Outcome text = run_program({"inspect", "cifar_resnet20", "--plan"});
   EXPECT_THAT(text.out, AllOf(HasSubstr("workspace"), HasSubstr("alive at most")));
   EXPECT_NE(run_without_driver({"inspect", "cifar_resnet20", "--plan"}).code, 0);
+}
+
+TEST(Inspect, TellsWhatATrainingStepTakesByEachCheckpointing) {
+  const std::vector<std::string> command{"inspect", "cifar_resnet20", "--batch", "64", "--train"};
+  std::vector<std::string> as_json = command;
+  as_json.push_back("--json");
+  const nlohmann::json steps = expect_json(run_program(as_json))["training"];
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_EQ(steps[0]["checkpointing"], "none");
+  EXPECT_EQ(steps[1]["checkpointing"], "cheap");
+  EXPECT_EQ(steps[2]["checkpointing"], "blocks");
+  for (const nlohmann::json& step : steps) {
+    EXPECT_THAT(keys(step),
+                UnorderedElementsAre("checkpointing", "arena_bytes", "states_bytes",
+                                     "weights_bytes", "multiply_adds", "moved_bytes", "fits"));
+    EXPECT_EQ(step["fits"], true);
+  }
+  EXPECT_LT(steps[1]["arena_bytes"], steps[0]["arena_bytes"]);
+  EXPECT_LT(steps[2]["arena_bytes"], steps[1]["arena_bytes"]);
+  EXPECT_EQ(steps[1]["multiply_adds"], steps[0]["multiply_adds"]);
+  const Outcome text = run_program(command);
+  EXPECT_THAT(text.out, AllOf(HasSubstr("checkpointing"), ContainsRegex("blocks .*[+]3.*%")));
+  EXPECT_NE(run_without_driver(command).code, 0);
 }
 
 TEST(Eval, PrintsItsResultWithStableKeys) {

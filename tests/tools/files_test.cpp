@@ -101,7 +101,7 @@ TEST(Inspect, TellsWhatIsInAFileWithoutADevice) {
               UnorderedElementsAre("file", "format", "bytes", "architecture", "input", "preprocess",
                                    "classes", "labels", "parameters", "multiply_adds", "batch",
                                    "weights_bytes", "activation_bytes", "device", "precision",
-                                   "plan", "problem", "tensors"));
+                                   "plan", "training", "problem", "tensors"));
   EXPECT_EQ(json["architecture"], "cifar_resnet20");
   EXPECT_EQ(json["classes"], 10);
   EXPECT_EQ(json["labels"][3], "cat");

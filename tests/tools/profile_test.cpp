@@ -64,6 +64,13 @@ TEST(Bench, TimesTrainingStepsToo) {
   // 0.27 M parameters, their gradients and momenta, each padded to 4 KiB.
   EXPECT_GE(training["states_bytes"], 3 * 4 * 270'000);
   EXPECT_GT(training["dispatches"], 100);
+  EXPECT_EQ(training["checkpointing"], "none");
+  std::vector<std::string> in_blocks = command;
+  in_blocks.insert(in_blocks.end(), {"--checkpointing", "blocks"});
+  const nlohmann::json again = expect_json(run_program(in_blocks));
+  EXPECT_EQ(again["checkpointing"], "blocks");
+  EXPECT_LT(again["arena_bytes"], training["arena_bytes"]);
+  EXPECT_GT(again["dispatches"], training["dispatches"]);
 }
 
 struct Profiled {

@@ -77,8 +77,9 @@ TEST_F(TrainingProgram, WritesAModelThatEvalReads) {
   EXPECT_EQ(json["epochs"].size(), 2u);
   EXPECT_EQ(json["epochs"][1]["validation"]["images"], 3);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("the head of 10 classes is replaced by a new one of 3"),
-                                 HasSubstr("epoch 1/2  loss "), HasSubstr("epoch 2/2  loss ")));
-  EXPECT_EQ(lines_of(outcome.err), 3) << "No live line where there is no terminal";
+                                 HasSubstr("a step takes "), HasSubstr("epoch 1/2  loss "),
+                                 HasSubstr("epoch 2/2  loss ")));
+  EXPECT_EQ(lines_of(outcome.err), 4) << "No live line where there is no terminal";
   EXPECT_EQ(lines_of(bytes_of(log)), 13);
 
   const nlohmann::json judged =
@@ -152,6 +153,23 @@ TEST_F(TrainingProgram, NamesDamagedImagesAndGoesOn) {
   EXPECT_THAT(outcome.err, HasSubstr("skipped: " + photos_ + "/red/3.png"));
 }
 
+TEST_F(TrainingProgram, MakesTheSameModelWithLessMemory) {
+  const Outcome kept = run_program(finetune("kept"));
+  EXPECT_EQ(kept.code, 0) << kept.err;
+  EXPECT_THAT(kept.err, HasSubstr("of activations (checkpointing none)"));
+  for (const Arguments& given : {Arguments{"--checkpointing"}, {"--checkpointing", "blocks"}}) {
+    const Outcome less = run_program(finetune(given.back(), given));
+    EXPECT_EQ(less.code, 0) << less.err;
+    EXPECT_THAT(less.err,
+                HasSubstr(given.size() > 1 ? "(checkpointing blocks)" : "(checkpointing cheap)"));
+    EXPECT_EQ(bytes_of(output(given.back())), bytes_of(output("kept")));
+  }
+  // Nothing that counts in going on: the results are the same.
+  const Outcome resumed =
+      run_program(finetune("resumed", {"--resume", last("kept"), "--checkpointing=blocks"}));
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+}
+
 TEST_F(TrainingProgram, RefusesInOneLine) {
   const auto why = [&](const Arguments& arguments) {
     return expect_refused(run_program(arguments));
@@ -159,6 +177,7 @@ TEST_F(TrainingProgram, RefusesInOneLine) {
   EXPECT_THAT(why(finetune("x", {"--freeze", "layr1"})), HasSubstr("did you mean 'layer1'"));
   EXPECT_THAT(why(finetune("x", {"--schedule", "multi-step"})), HasSubstr("--milestones"));
   EXPECT_THAT(why(finetune("x", {"--checkpoint-every", "soon"})), HasSubstr("minutes"));
+  EXPECT_THAT(why(finetune("x", {"--checkpointing", "some"})), HasSubstr("--checkpointing"));
   EXPECT_THAT(why(finetune("x", {"--resume", "none"})), HasSubstr("none: no such file"));
   EXPECT_THAT(why({"finetune", "resnet18", photos_}), HasSubstr("`caldera train resnet18 "));
   EXPECT_THAT(why({"train", "resnt18", photos_}), HasSubstr("resnt18"));

@@ -81,6 +81,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"BatchOfZero", {"run", "resnet18", "--batch", "0"}, "--batch"},
         Mistake{"ToleranceOfText", {"verify", "resnet18", "--tolerance", "x"}, "no number above 0"},
         Mistake{"PrecisionOfNoKind", {"bench", "--precision", "int4"}, "--precision"},
+        Mistake{"CheckpointingOfRuns", {"bench", "--checkpointing", "cheap"}, "--train"},
         Mistake{"NetToBenchMisspelt", {"bench", "resnt18"}, "'resnet18'"},
         Mistake{"NothingToProfile", {"profile"}, "MODEL is required"},
         Mistake{"BatchOfAFile", {"run", "resnet18", "--input", "x.npy", "--batch", "2"}, "--batch"},

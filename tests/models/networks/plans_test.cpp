@@ -1,6 +1,7 @@
 // What the networks' plans cost, on devices that are only written down: a host test, so that no
 // noise hides waste. Arenas stand beside their lower bound for every architecture; dispatches,
 // pipelines, memory and traffic of three nets beside recorded figures.
+#include <ostream>
 #include <set>
 #include <string>
 #include <tuple>
@@ -154,6 +155,10 @@ struct TrainingBound {
   int64_t batch;
   double cheap, blocks;
 };
+
+void PrintTo(const TrainingBound& bound, std::ostream* out) {
+  *out << bound.net;
+}
 
 class TrainingArena : public testing::TestWithParam<TrainingBound> {};
 
