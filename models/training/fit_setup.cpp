@@ -1,0 +1,142 @@
+// What comes before the first step of fit(): options checked, a checkpoint read, sessions made.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "models/training/fit_options.h"
+#include "models/training/fitter.h"
+
+namespace caldera {
+
+Status Fitter::prepare() {
+  // Trainer::step() may skip where it finds its loss scale, which this loop takes for a mistake.
+  if (options_.session.precision != Precision::kFp32) {
+    return Error{ErrorCode::kUnsupported, "fit() trains in fp32: leave the precision out"};
+  }
+  CALDERA_TRY(check_fit_options(options_));
+  const auto images = std::ssize(data_.train.samples);
+  if (images == 0) return Error{ErrorCode::kInvalidInput, "training: there is no image"};
+  if (model_.architecture().input_channels != 3) {
+    return Error{ErrorCode::kUnsupported, fmt::format("{} takes {} channels, but images have 3",
+                                                      model_.architecture().full_name(),
+                                                      model_.architecture().input_channels)};
+  }
+  options_.batch = std::min<int64_t>(options_.batch, images);
+  state_.options = record_options(options_, model_, data_);
+  if (!options_.resume.empty()) {
+    CALDERA_TRY(restore());
+  } else {
+    state_.weights = model_.weights();
+    for (const NamedTensor& named : model_.checkpoint().tensors) {
+      if (named.name.ends_with(kBatchCounter)) state_.weights.emplace(named.name, named.tensor);
+    }
+    const int64_t batches = batches_an_epoch(images, options_.batch, options_.drop_last);
+    state_.steps_an_epoch = (batches + options_.accumulate - 1) / options_.accumulate;
+  }
+  options_.schedule.epochs = options_.epochs;
+  options_.schedule.steps_an_epoch = std::max<int64_t>(state_.steps_an_epoch, 1);
+  if (options_.schedule.warmup >= steps()) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("a warm-up of {} steps, but there are {} in all: take fewer",
+                             options_.schedule.warmup, steps())};
+  }
+  return {};
+}
+
+Status Fitter::restore() {
+  const RecordedOptions now = std::move(state_.options);
+  CALDERA_TRY_ASSIGN(state_, load_training_state(options_.resume));
+  if (const Status same = check_same_options(state_.options, now); !same.ok()) {
+    return Error{same.error().code,
+                 fmt::format("{}: {}", options_.resume.string(), same.error().message)};
+  }
+  if (state_.epoch > options_.epochs) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{}: its training metadata is damaged: epoch {} of {}",
+                             options_.resume.string(), state_.epoch, options_.epochs)};
+  }
+  counted_before_ = state_.runs;
+  return {};
+}
+
+Status Fitter::make_trainer() {
+  CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(1));
+  CALDERA_TRY_ASSIGN(trained_, choose_parameters(graph, options_.parameters));
+  options_.spec.trainable = [trained = trained_](std::string_view name) {
+    return std::find(trained.begin(), trained.end(), name) != trained.end();
+  };
+  // Also refuses a checkpoint whose tensors do not fit.
+  CALDERA_TRY_ASSIGN(const Model start,
+                     Model::from_weights(model_.architecture(), model_.preprocess(),
+                                         model_.labels(), state_.weights));
+  Weights weights = start.weights();
+  for (const std::string& name : trained_) {
+    for (const std::string_view kind : optimizer_states(options_.spec.optimizer)) {
+      const std::string moment = state_name(name, kind);
+      const auto found = state_.moments.find(moment);
+      if (found != state_.moments.end()) {
+        if (found->second.shape() != weights.at(name).shape()) {
+          return Error{ErrorCode::kInvalidInput,
+                       fmt::format("{}: {} is of another shape than its parameter",
+                                   options_.resume.string(), moment)};
+        }
+        weights.insert_or_assign(moment, found->second);
+      } else if (!options_.resume.empty()) {
+        return Error{ErrorCode::kInvalidInput,
+                     fmt::format("{}: {} is missing", options_.resume.string(), moment)};
+      } else if (kind == "ema") {
+        weights.insert_or_assign(moment, weights.at(name));  // An average begins where it is.
+      }
+    }
+  }
+  if (!data_.validation.samples.empty()) {
+    CALDERA_TRY_ASSIGN(evaluator_,
+                       Evaluator::create(device_, start, data_.validation,
+                                         {.precision = options_.session.precision,
+                                          .submit_seconds = options_.session.submit_seconds},
+                                         options_.batch, options_.threads));
+  }
+  const int64_t good = std::ssize(data_.train.samples) - std::ssize(state_.bad_samples);
+  CALDERA_TRY_ASSIGN(
+      trainer_, BatchTrainer::create(
+                    device_, model_, std::move(weights),
+                    {.spec = options_.spec, .session = options_.session, .seed = options_.seed},
+                    options_.batch, options_.drop_last ? 0 : good % options_.batch));
+  trainer_->current().set_updates(state_.updates);
+  trainer_->current().set_runs(state_.runs);
+
+  FitObserver::Start told{.trained = trained_,
+                          .trained_elements = 0,
+                          .step = state_.updates,
+                          .steps = steps(),
+                          .stats = trainer_->current().session().stats(),
+                          .done = &state_.epochs,
+                          .before = nullptr};
+  std::optional<Evaluation> before;
+  if (options_.validate_first && evaluator_ && state_.updates == 0) {
+    CALDERA_TRY_ASSIGN(before, evaluator_->run(start.weights(), observer_.on_bad_image));
+    told.before = &*before;
+  }
+  for (const std::string& name : trained_) told.trained_elements += state_.weights.at(name).size();
+  if (observer_.on_start) observer_.on_start(told);
+  return {};
+}
+
+Status Fitter::make_loader() {
+  const Size2d size = model_.input_size();
+  BatchOptions batches{.batch = options_.batch,
+                       .shuffle = options_.shuffle,
+                       .drop_last = options_.drop_last,
+                       .seed = options_.seed,
+                       .augmentation = options_.augmentation,
+                       .threads = options_.threads,
+                       .cache_bytes = options_.cache_bytes,
+                       .first_epoch = state_.epoch,
+                       .first_batch = state_.batch,
+                       .known_bad = state_.bad_samples};
+  CALDERA_TRY_ASSIGN(
+      loader_, BatchLoader::create(data_.train, model_.preprocess(), size.w, size.h, batches));
+  return {};
+}
+
+}  // namespace caldera

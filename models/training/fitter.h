@@ -1,0 +1,80 @@
+// A run of fit() on its way: what it has, and its parts. fit_setup.cpp is what comes before the
+// first step, fit_step.cpp a step, and fit.cpp the loop of them, its checkpoints and its result.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "caldera/batch_loader.h"
+#include "caldera/fit.h"
+
+#include "models/training/batch_trainer.h"
+#include "models/training/evaluation.h"
+#include "models/training/training_state.h"
+
+namespace caldera {
+
+// Ends the name of what counts batch-norm's batches.
+inline constexpr std::string_view kBatchCounter = "num_batches_tracked";
+
+// A run from its first step, or from where its checkpoint left it.
+class Fitter {
+ public:
+  Fitter(const Device& device, const Model& model, const FolderSplit& data,
+         const FitOptions& options, const FitObserver& observer)
+      : device_(device), model_(model), data_(data), options_(options), observer_(observer) {}
+
+  Result<FitResult> run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
+
+  Status prepare();
+  Status restore();
+  Status make_trainer();
+  Status make_loader();
+  Status train();
+  Result<bool> read_group();
+  Status step();
+  Result<StepResult> run_batch(Batch& batch, int64_t group, bool apply, int64_t& correct);
+  Error nonfinite(const Batch& batch, std::span<const float> targets, int64_t group);
+  std::vector<double> gradient_norms() const;  // By trained_.
+  Status end_epoch();
+  Status checkpoint();
+  void tell_bad(const Batch& batch);
+  bool asked_to_stop() const { return observer_.stop && observer_.stop(); }
+  bool averages() const { return options_.spec.optimizer.ema_decay != 0; }
+  int64_t steps() const { return options_.epochs * state_.steps_an_epoch; }
+  Result<FitResult> result();
+
+  // The weights as they are, and what goes beside them into a checkpoint.
+  Status download();
+  // Those that count: the moving average, where there is one.
+  Weights weights_to_use() const;
+
+  Device device_;
+  Model model_;
+  FolderSplit data_;
+  FitOptions options_;
+  const FitObserver& observer_;
+
+  TrainingState state_;
+  std::vector<std::string> trained_;  // Parameters.
+  int64_t counted_before_ = 0;        // Runs that the model's num_batches_tracked do not count yet.
+  std::optional<BatchTrainer> trainer_;
+  std::optional<BatchLoader> loader_;
+  std::optional<Evaluator> evaluator_;
+  std::vector<Batch> group_;
+  double waited_ = 0;  // Of the loader's, that records have told.
+  bool end_of_epoch_ = false;
+  bool stopped_ = false;
+  bool saved_ = false;  // What is in the file is what is here.
+  Clock::time_point last_checkpoint_ = Clock::now();
+};
+
+}  // namespace caldera
