@@ -107,6 +107,9 @@ struct ImageShape {
         h(shape.size() == 4 ? shape[2] : 1),
         w(shape.size() == 4 ? shape[3] : 1),
         precision(stored) {}
+  // In a plan of this precision, which some values do not take.
+  ImageShape(const Value& value, Precision plans)
+      : ImageShape(value.shape, value.full_precision ? Precision::kFp32 : plans) {}
 
   int64_t n, c, h, w;
   Precision precision;

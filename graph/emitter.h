@@ -44,10 +44,7 @@ class Emitter {
   // How many images this emitter stands for: the batch extent of all shapes to use.
   uint32_t images() const { return static_cast<uint32_t>(images_); }
   Precision precision() const { return precision_; }
-  ImageShape shape(ValueId value) const {
-    const Value& v = graph_.value(value);
-    return ImageShape(v.shape, v.full_precision ? Precision::kFp32 : precision_);
-  }
+  ImageShape shape(ValueId value) const { return ImageShape(graph_.value(value), precision_); }
 
   // These images of an activation.
   Binding activation(ValueId value) const;

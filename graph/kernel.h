@@ -19,10 +19,7 @@ struct KernelContext {
   const Node& node;
   Precision precision = Precision::kFp32;
 
-  ImageShape shape(ValueId value) const {
-    const Value& v = graph.value(value);
-    return ImageShape(v.shape, v.full_precision ? Precision::kFp32 : precision);
-  }
+  ImageShape shape(ValueId value) const { return ImageShape(graph.value(value), precision); }
 };
 
 struct KernelVariant {

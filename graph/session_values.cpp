@@ -29,7 +29,7 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
                              value.name)};
   }
   const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  const ImageShape shape(value.shape, program_->plan.precision);
+  const ImageShape shape(value, program_->plan.precision);
   CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
                                                        "a copy of an activation"));
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
@@ -49,7 +49,7 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
 Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
   CALDERA_TRY_ASSIGN(const std::vector<float> from, read_padded(activation));
   const Value& value = program_->plan.graph.value(activation);
-  const ImageShape shape(value.shape, program_->plan.precision);
+  const ImageShape shape(value, program_->plan.precision);
   const auto channels = static_cast<size_t>(shape.c);
   const auto pixels = static_cast<size_t>(shape.pixels());
   const size_t stride = size_t{shape.c4()} * 4;

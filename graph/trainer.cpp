@@ -177,8 +177,13 @@ void Trainer::set_runs(int64_t runs) {
 float Trainer::loss_scale() const {
   return impl_->loss_scale;
 }
-void Trainer::set_loss_scale(float scale) {
+int64_t Trainer::updates_at_scale() const {
+  return impl_->updates_at_scale;
+}
+void Trainer::set_loss_scale(float scale, int64_t updates_at_scale) {
+  if (!impl_->mixed()) return;
   impl_->loss_scale = scale;
+  impl_->updates_at_scale = updates_at_scale;
 }
 const Session& Trainer::session() const {
   return impl_->session;

@@ -84,9 +84,11 @@ class Trainer {
   int64_t runs() const;
   void set_runs(int64_t runs);
 
-  // That the next step takes; 1 unless training is mixed.
+  // That the next step takes, and for how many updates it has stood: its growth follows from that.
+  // 1 and 0 unless training is mixed, whatever is set.
   float loss_scale() const;
-  void set_loss_scale(float scale);
+  int64_t updates_at_scale() const;
+  void set_loss_scale(float scale, int64_t updates_at_scale = 0);
 
   const Session& session() const;
 

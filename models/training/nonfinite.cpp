@@ -5,8 +5,6 @@
 #include <array>
 #include <cmath>
 
-#include "caldera/session.h"
-
 namespace caldera {
 
 namespace {
@@ -38,7 +36,8 @@ size_t size_of(const Graph& graph, ValueId id) {
 Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Graph& forward,
                                                 const TrainingSpec& spec, const Weights& weights,
                                                 std::span<const float> images,
-                                                std::span<const float> targets) {
+                                                std::span<const float> targets, Precision precision,
+                                                float loss_scale) {
   using Found = Result<std::optional<NonFinite>>;
   return detail::no_throw<Found>("the search for what is not finite", [&]() -> Found {
     if (auto bad = first_in_weights(forward, weights)) return bad;
@@ -48,10 +47,11 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     TrainingSpec kept = spec;
     kept.checkpointing = Checkpointing::kNone;
     CALDERA_TRY_ASSIGN(const TrainingGraph training, make_training_graph(forward, kept));
-    CALDERA_TRY_ASSIGN(Session session, Session::create(device, training.graph, weights,
-                                                        {.keep_activations = true}));
+    CALDERA_TRY_ASSIGN(Session session,
+                       Session::create(device, training.graph, weights,
+                                       {.keep_activations = true, .precision = precision}));
     std::array<float, kScalarCount> scalars{};
-    scalars[static_cast<size_t>(ScalarSlot::kLossScale)] = 1;
+    scalars[static_cast<size_t>(ScalarSlot::kLossScale)] = loss_scale;
     std::vector<std::vector<float>> results;
     for (const ValueId output : training.graph.outputs)
       results.emplace_back(size_of(training.graph, output));
@@ -63,6 +63,8 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     const ValueId norms = session.graph().outputs[2];
     for (const Node& node : session.graph().nodes) {
       if (node.output == ValueId::kNone || node.output == norms) continue;
+      // What reads it packs the weight itself: nothing is written here.
+      if (node.kind() == OpKind::kTransposeWeight) continue;
       const Result<std::vector<float>> values = session.read(node.output);
       if (!values.ok()) continue;  // A view, which its own node's values show.
       if (auto bad = first_in(*values, node.name, "its output")) return bad;
