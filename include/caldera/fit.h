@@ -38,10 +38,13 @@ struct FitOptions {
   // and what the result holds, with the running statistics as they are.
   TrainingSpec spec{};
   ParameterChoice parameters{};
-  uint64_t seed = 0;         // Of order, augmentation, mixup, dropout.
-  SessionOptions session{};  // As TrainerOptions has it.
-  int threads = 0;           // That decode images; 0: one a core.
-  size_t cache_bytes = 0;    // Of decoded training images.
+  uint64_t seed = 0;  // Of order, augmentation, mixup, dropout.
+  // As TrainerOptions has it: kFp16 is mixed precision, where the device has halves, else fp32.
+  // Validation is in fp32, as the weights are that are kept.
+  SessionOptions session{};
+  LossScale loss_scale{};  // Of mixed precision.
+  int threads = 0;         // That decode images; 0: one a core.
+  size_t cache_bytes = 0;  // Of decoded training images.
 
   // A folder for last.safetensors, from which a run goes on, and best.safetensors, the model of the
   // epoch with the most right in validation. Both are written at the end of an epoch, whole or not
@@ -56,9 +59,13 @@ struct FitOptions {
   bool validate_first = false;
 };
 
+// In mixed precision a step may be skipped: a gradient overflowed, so the optimizer did nothing and
+// the loss scale went down. As with PyTorch's GradScaler it is a step all the same to the schedule,
+// the running statistics and the count of steps, and none to moments, Adam's bias correction and
+// the moving average.
 struct StepRecord {
   int64_t epoch = 0;          // From 0.
-  int64_t step = 0;           // Of all; from 1.
+  int64_t step = 0;           // Of all, those skipped included; from 1.
   int64_t step_in_epoch = 0;  // From 1, of steps_an_epoch.
   int64_t steps_an_epoch = 0;
   int64_t steps = 0;  // There will be in all.
@@ -66,9 +73,11 @@ struct StepRecord {
   int64_t correct = 0;  // Before the step; with mixup, of the heavier label.
   double loss = 0;      // The mean over its images, before the step.
   double learning_rate = 0;
-  double gradient_norm = 0;  // Before clipping.
-  double seconds = 0;        // That it took, waiting included.
-  double waited = 0;         // Of those, for images.
+  double gradient_norm = 0;  // Before clipping. Of a skipped step not finite.
+  double loss_scale = 1;     // Of the step.
+  bool skipped = false;
+  double seconds = 0;  // That it took, waiting included.
+  double waited = 0;   // Of those, for images.
   // Those of FitObserver::Start::trained one by one, before clipping. Valid during the call.
   std::span<const double> gradient_norms;
 };
@@ -97,6 +106,7 @@ struct EpochRecord {
   int64_t images = 0;
   int64_t correct = 0;
   double loss = 0;
+  int64_t skipped_steps = 0;
   std::optional<Evaluation> validation;
   bool best = false;   // Of all so far.
   double seconds = 0;  // Of steps, those of runs before included.
@@ -130,8 +140,11 @@ struct FitResult {
   std::vector<EpochRecord> epochs;
   std::optional<int64_t> best_epoch;
   int64_t steps = 0;
-  bool stopped = false;  // The observer asked for it; the checkpoint was written.
-  int64_t skipped = 0;   // Images that cannot be decoded.
+  int64_t skipped_steps = 0;               // Of those.
+  float loss_scale = 1;                    // That a next step would take.
+  Precision precision = Precision::kFp32;  // kFp16: mixed.
+  bool stopped = false;                    // The observer asked for it; the checkpoint was written.
+  int64_t skipped = 0;                     // Images that cannot be decoded.
   OptimizerState optimizer;
 };
 

@@ -40,6 +40,7 @@ Status BatchTrainer::hand_over(bool to_part) {
   CALDERA_TRY(next.set_states(states));
   next.set_updates(current().updates());
   next.set_runs(current().runs());
+  next.set_loss_scale(current().loss_scale(), current().updates_at_scale());
   on_part_ = to_part;
   return {};
 }

@@ -69,6 +69,7 @@ Status Fitter::end_epoch() {
   EpochRecord record{.epoch = state_.epoch,
                      .images = state_.sums.images,
                      .correct = state_.sums.correct,
+                     .skipped_steps = state_.sums.skipped_steps,
                      .seconds = state_.sums.seconds,
                      .waited = state_.sums.waited};
   record.loss = state_.sums.loss / static_cast<double>(std::max<int64_t>(1, record.images));
@@ -114,7 +115,7 @@ Status Fitter::train() {
     }
     CALDERA_TRY(step());
     const bool by_step =
-        options_.checkpoint_steps > 0 && state_.updates % options_.checkpoint_steps == 0;
+        options_.checkpoint_steps > 0 && state_.steps() % options_.checkpoint_steps == 0;
     const bool by_time = options_.checkpoint_seconds > 0 &&
                          seconds_since(last_checkpoint_) >= options_.checkpoint_seconds;
     if (by_step || by_time) CALDERA_TRY(checkpoint());
@@ -129,12 +130,15 @@ Result<FitResult> Fitter::result() {
   FitResult result{.model = std::move(trained),
                    .epochs = state_.epochs,
                    .best_epoch = std::nullopt,
-                   .steps = state_.updates,
+                   .steps = state_.steps(),
+                   .skipped_steps = state_.skipped_steps(),
+                   .loss_scale = trainer_->current().loss_scale(),
+                   .precision = options_.session.precision,
                    .stopped = stopped_,
                    .skipped = std::ssize(state_.bad_samples),
                    .optimizer = {.attrs = options_.spec.optimizer,
                                  .decay_vectors = options_.spec.decay_vectors,
-                                 .learning_rate = learning_rate(options_.schedule, state_.updates),
+                                 .learning_rate = learning_rate(options_.schedule, state_.steps()),
                                  .updates = state_.updates,
                                  .parameters = trained_,
                                  .moments = state_.moments}};

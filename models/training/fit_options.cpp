@@ -53,6 +53,18 @@ std::string describe(const Preprocess& preprocess) {
   return to_json(preprocess);
 }
 
+std::string numbers_of(const LossScale& scale) {
+  return fmt::format("{} {} {} {} {} {}", scale.initial, scale.growth, scale.growth_interval,
+                     scale.backoff, scale.most, scale.least);
+}
+
+std::string describe_precision(const FitOptions& options) {
+  if (options.session.precision != Precision::kFp16) return "fp32";
+  const std::string numbers = numbers_of(options.loss_scale);
+  const bool usual = numbers == numbers_of(LossScale{});
+  return std::string(kMixedPrecision) + (usual ? "" : fmt::format(", loss scale {}", numbers));
+}
+
 // How many samples there are, and a number that others will hardly have. Names alone count: a
 // folder may move.
 std::string describe(const ImageFolder& folder) {
@@ -147,7 +159,7 @@ RecordedOptions record_options(const FitOptions& options, const Model& model,
       {"momentum", number(optimizer.momentum)},
       {"nesterov", yes_or_no(optimizer.nesterov)},
       {"optimizer", std::string(optimizer_name(optimizer.kind))},
-      {"precision", std::string(precision_name(options.session.precision))},
+      {"precision", describe_precision(options)},
       {"preprocessing", describe(model.preprocess())},
       {"schedule", std::move(curve)},
       {"seed", fmt::format("{}", options.seed)},

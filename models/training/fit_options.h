@@ -14,6 +14,9 @@ Status check_fit_options(const FitOptions& options);
 
 // By name (that of the program's option, where it has one), all that changes results.
 using RecordedOptions = std::map<std::string, std::string>;
+// Begins what is recorded as "precision" of mixed precision.
+inline constexpr std::string_view kMixedPrecision = "mixed";
+// The precision is what it runs in, which the device decides too.
 RecordedOptions record_options(const FitOptions& options, const Model& model,
                                const FolderSplit& data);
 // An error that names those that are different.

@@ -9,10 +9,6 @@
 namespace caldera {
 
 Status Fitter::prepare() {
-  // Trainer::step() may skip where it finds its loss scale, which this loop takes for a mistake.
-  if (options_.session.precision != Precision::kFp32) {
-    return Error{ErrorCode::kUnsupported, "fit() trains in fp32: leave the precision out"};
-  }
   CALDERA_TRY(check_fit_options(options_));
   const auto images = std::ssize(data_.train.samples);
   if (images == 0) return Error{ErrorCode::kInvalidInput, "training: there is no image"};
@@ -22,10 +18,13 @@ Status Fitter::prepare() {
                                                       model_.architecture().input_channels)};
   }
   options_.batch = std::min<int64_t>(options_.batch, images);
+  const bool wants_mixed = mixed();
+  if (!device_.info().fp16) options_.session.precision = Precision::kFp32;
   state_.options = record_options(options_, model_, data_);
   if (!options_.resume.empty()) {
-    CALDERA_TRY(restore());
+    CALDERA_TRY(restore(wants_mixed));
   } else {
+    if (mixed()) state_.loss_scale = options_.loss_scale.initial;
     state_.weights = model_.weights();
     for (const NamedTensor& named : model_.checkpoint().tensors) {
       if (named.name.ends_with(kBatchCounter)) state_.weights.emplace(named.name, named.tensor);
@@ -35,17 +34,24 @@ Status Fitter::prepare() {
   }
   options_.schedule.epochs = options_.epochs;
   options_.schedule.steps_an_epoch = std::max<int64_t>(state_.steps_an_epoch, 1);
-  if (options_.schedule.warmup >= steps()) {
+  if (options_.schedule.warmup >= all_steps()) {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("a warm-up of {} steps, but there are {} in all: take fewer",
-                             options_.schedule.warmup, steps())};
+                             options_.schedule.warmup, all_steps())};
   }
   return {};
 }
 
-Status Fitter::restore() {
+Status Fitter::restore(bool wants_mixed) {
   const RecordedOptions now = std::move(state_.options);
   CALDERA_TRY_ASSIGN(state_, load_training_state(options_.resume));
+  // Of the same options on a lesser device. In fp32 it would go on to other bits.
+  if (wants_mixed && !mixed() && state_.options["precision"].starts_with(kMixedPrecision)) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("{}: this run is in mixed precision, and {} has no fp16: go on with "
+                             "it on a device that has",
+                             options_.resume.string(), device_.info().name)};
+  }
   if (const Status same = check_same_options(state_.options, now); !same.ok()) {
     return Error{same.error().code,
                  fmt::format("{}: {}", options_.resume.string(), same.error().message)};
@@ -54,6 +60,17 @@ Status Fitter::restore() {
     return Error{ErrorCode::kInvalidInput,
                  fmt::format("{}: its training metadata is damaged: epoch {} of {}",
                              options_.resume.string(), state_.epoch, options_.epochs)};
+  }
+  const LossScale& scale = options_.loss_scale;
+  const bool sensible =
+      state_.loss_scale >= scale.least && state_.loss_scale <= scale.most &&
+      state_.updates_at_scale >= 0 &&
+      (scale.growth_interval <= 0 || state_.updates_at_scale < scale.growth_interval);
+  if (mixed() && !sensible) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{}: its training metadata is damaged: a loss scale of {} for {} "
+                             "updates",
+                             options_.resume.string(), state_.loss_scale, state_.updates_at_scale)};
   }
   counted_before_ = state_.runs;
   return {};
@@ -92,28 +109,30 @@ Status Fitter::make_trainer() {
   if (!data_.validation.samples.empty()) {
     CALDERA_TRY_ASSIGN(evaluator_,
                        Evaluator::create(device_, start, data_.validation,
-                                         {.precision = options_.session.precision,
-                                          .submit_seconds = options_.session.submit_seconds},
+                                         {.submit_seconds = options_.session.submit_seconds},
                                          options_.batch, options_.threads));
   }
   const int64_t good = std::ssize(data_.train.samples) - std::ssize(state_.bad_samples);
-  CALDERA_TRY_ASSIGN(
-      trainer_, BatchTrainer::create(
-                    device_, model_, std::move(weights),
-                    {.spec = options_.spec, .session = options_.session, .seed = options_.seed},
-                    options_.batch, options_.drop_last ? 0 : good % options_.batch));
+  CALDERA_TRY_ASSIGN(trainer_, BatchTrainer::create(
+                                   device_, model_, std::move(weights),
+                                   {.spec = options_.spec,
+                                    .session = options_.session,
+                                    .loss_scale = options_.loss_scale,
+                                    .seed = options_.seed},
+                                   options_.batch, options_.drop_last ? 0 : good % options_.batch));
   trainer_->current().set_updates(state_.updates);
   trainer_->current().set_runs(state_.runs);
+  trainer_->current().set_loss_scale(state_.loss_scale, state_.updates_at_scale);
 
   FitObserver::Start told{.trained = trained_,
                           .trained_elements = 0,
-                          .step = state_.updates,
-                          .steps = steps(),
+                          .step = state_.steps(),
+                          .steps = all_steps(),
                           .stats = trainer_->current().session().stats(),
                           .done = &state_.epochs,
                           .before = nullptr};
   std::optional<Evaluation> before;
-  if (options_.validate_first && evaluator_ && state_.updates == 0) {
+  if (options_.validate_first && evaluator_ && state_.steps() == 0) {
     CALDERA_TRY_ASSIGN(before, evaluator_->run(start.weights(), observer_.on_bad_image));
     told.before = &*before;
   }

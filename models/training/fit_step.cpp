@@ -49,10 +49,14 @@ Result<StepResult> Fitter::run_batch(Batch& batch, int64_t group, bool apply, in
     const auto share = static_cast<float>(static_cast<double>(n) / static_cast<double>(group));
     for (float& target : targets) target *= share;
   }
-  const double rate = learning_rate(options_.schedule, trainer_->current().updates());
+  const double rate = learning_rate(options_.schedule, state_.steps());
+  const float scale = trainer_->current().loss_scale();
   CALDERA_TRY_ASSIGN(const StepResult result, trainer_->run(batch.images, targets, n, rate, apply));
-  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm) || result.skipped)
-    return nonfinite(batch, targets, group);
+  // Gradients may overflow by the loss scale's fault, while that can go down: a part's spoil the
+  // sum, which the step then skips. The loss knows nothing of the scale.
+  const bool excused = apply ? result.rescaled : mixed() && scale > options_.loss_scale.least;
+  if (!std::isfinite(result.loss) || (!std::isfinite(result.gradient_norm) && !excused))
+    return nonfinite(batch, targets, group, scale);
   const std::span<const float> logits = trainer_->current().logits();
   for (int64_t i = 0; i < n; ++i) {
     const auto at = static_cast<size_t>(i);
@@ -66,17 +70,18 @@ Result<StepResult> Fitter::run_batch(Batch& batch, int64_t group, bool apply, in
 }
 
 // What to tell: the optimizer left the parameters alone, so the step can be run again to see.
-Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int64_t group) {
+Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int64_t group,
+                        float loss_scale) {
   const int64_t n = std::ssize(batch.labels);
-  const int64_t step = trainer_->current().updates() + 1;
   std::string where;
   const Status looked = [&]() -> Status {
     CALDERA_TRY_ASSIGN(Weights weights, trainer_->current().states());
     std::erase_if(weights, [](const auto& item) { return item.first.ends_with(".grad"); });
     for (const auto& [name, tensor] : state_.weights) weights.emplace(name, tensor);
     CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(n));
-    CALDERA_TRY_ASSIGN(const auto found, find_nonfinite(device_, graph, options_.spec, weights,
-                                                        batch.images, targets));
+    CALDERA_TRY_ASSIGN(const auto found,
+                       find_nonfinite(device_, graph, options_.spec, weights, batch.images, targets,
+                                      options_.session.precision, loss_scale));
     if (found)
       where = fmt::format("first in {}: {} is {}", found->layer, found->what,
                           found->nan ? "no number" : "infinite");
@@ -92,9 +97,10 @@ Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int6
   if (where.empty())
     where = looked.ok() ? "in the sum of the gradients' squares" : looked.error().message;
   return {ErrorCode::kInvalidInput,
-          fmt::format("step {} (epoch {}, {} images): a number that is not finite, {}; take a "
+          fmt::format("step {} (epoch {}, {} images): a number that is not finite, {}; {}take a "
                       "smaller learning rate, a warm-up, or clip the norm of gradients",
-                      step, batch.epoch + 1, group, where)};
+                      state_.steps() + 1, batch.epoch + 1, group, where,
+                      mixed() ? "train in fp32, " : "")};
 }
 
 Status Fitter::step() {
@@ -102,26 +108,31 @@ Status Fitter::step() {
   int64_t images = 0;
   for (const Batch& batch : group_) images += std::ssize(batch.labels);
   StepRecord record{.epoch = group_.front().epoch, .images = images};
-  record.learning_rate = learning_rate(options_.schedule, trainer_->current().updates());
+  record.learning_rate = learning_rate(options_.schedule, state_.steps());
+  record.loss_scale = double{trainer_->current().loss_scale()};
   double loss = 0;
   for (size_t i = 0; i < group_.size(); ++i) {
     const bool last = i + 1 == group_.size();
     CALDERA_TRY_ASSIGN(const StepResult result, run_batch(group_[i], images, last, record.correct));
     loss += result.loss;
     record.gradient_norm = result.gradient_norm;
+    record.skipped = result.skipped;
   }
   saved_ = false;
   state_.updates = trainer_->current().updates();
   state_.runs = trainer_->current().runs();
+  state_.loss_scale = trainer_->current().loss_scale();
+  state_.updates_at_scale = trainer_->current().updates_at_scale();
+  state_.sums.skipped_steps += record.skipped;
   state_.batch = group_.back().index + 1;
   state_.bad_samples = loader_->bad_samples();
   record.waited = loader_->seconds_waited() - waited_;
   waited_ += record.waited;
   record.seconds = seconds_since(start) + record.waited;
-  record.step = state_.updates;
+  record.step = state_.steps();
   record.steps_an_epoch = state_.steps_an_epoch;
   record.step_in_epoch = (state_.batch + options_.accumulate - 1) / options_.accumulate;
-  record.steps = steps();
+  record.steps = all_steps();
   record.loss = loss;
   state_.sums.images += images;
   state_.sums.correct += record.correct;

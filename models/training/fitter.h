@@ -35,21 +35,23 @@ class Fitter {
   }
 
   Status prepare();
-  Status restore();
+  Status restore(bool wants_mixed);
   Status make_trainer();
   Status make_loader();
   Status train();
   Result<bool> read_group();
   Status step();
   Result<StepResult> run_batch(Batch& batch, int64_t group, bool apply, int64_t& correct);
-  Error nonfinite(const Batch& batch, std::span<const float> targets, int64_t group);
+  Error nonfinite(const Batch& batch, std::span<const float> targets, int64_t group,
+                  float loss_scale);
   std::vector<double> gradient_norms() const;  // By trained_.
   Status end_epoch();
   Status checkpoint();
   void tell_bad(const Batch& batch);
   bool asked_to_stop() const { return observer_.stop && observer_.stop(); }
   bool averages() const { return options_.spec.optimizer.ema_decay != 0; }
-  int64_t steps() const { return options_.epochs * state_.steps_an_epoch; }
+  bool mixed() const { return options_.session.precision == Precision::kFp16; }
+  int64_t all_steps() const { return options_.epochs * state_.steps_an_epoch; }
   Result<FitResult> result();
 
   // The weights as they are, and what goes beside them into a checkpoint.

@@ -2,6 +2,7 @@
 // here, or where it is used.
 #include "models/training/training_state.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
@@ -17,10 +18,15 @@ constexpr std::string_view kPrefix = "training.";
 constexpr int64_t kFormatVersion = 1;
 
 Json to_json(const EpochRecord& record) {
-  Json json{{"epoch", record.epoch},     {"images", record.images},
-            {"correct", record.correct}, {"loss", record.loss},
-            {"best", record.best},       {"seconds", record.seconds},
-            {"waited", record.waited},   {"validation_seconds", record.validation_seconds}};
+  Json json{{"epoch", record.epoch},
+            {"images", record.images},
+            {"correct", record.correct},
+            {"loss", record.loss},
+            {"best", record.best},
+            {"seconds", record.seconds},
+            {"waited", record.waited},
+            {"validation_seconds", record.validation_seconds},
+            {"skipped_steps", record.skipped_steps}};
   if (record.validation) {
     json["validation"] = {{"images", record.validation->images},
                           {"correct", record.validation->correct},
@@ -29,7 +35,8 @@ Json to_json(const EpochRecord& record) {
   return json;
 }
 
-// Throws what nlohmann throws, as all from_json below do.
+// Throws what nlohmann throws, as all from_json below do. What only mixed precision needs may be
+// missing: files older than that are all of fp32.
 EpochRecord epoch_from_json(const Json& json) {
   EpochRecord record;
   record.epoch = json.at("epoch").get<int64_t>();
@@ -40,6 +47,7 @@ EpochRecord epoch_from_json(const Json& json) {
   record.seconds = json.at("seconds").get<double>();
   record.waited = json.at("waited").get<double>();
   record.validation_seconds = json.at("validation_seconds").get<double>();
+  record.skipped_steps = json.value("skipped_steps", int64_t{0});
   if (json.contains("validation")) {
     const Json& validation = json["validation"];
     record.validation.emplace();
@@ -54,6 +62,8 @@ std::string to_json(const TrainingState& state) {
   Json json{{"version", kFormatVersion},
             {"updates", state.updates},
             {"runs", state.runs},
+            {"loss_scale", state.loss_scale},
+            {"updates_at_scale", state.updates_at_scale},
             {"epoch", state.epoch},
             {"batch", state.batch},
             {"steps_an_epoch", state.steps_an_epoch},
@@ -63,7 +73,8 @@ std::string to_json(const TrainingState& state) {
               {"correct", state.sums.correct},
               {"loss", state.sums.loss},
               {"seconds", state.sums.seconds},
-              {"waited", state.sums.waited}}},
+              {"waited", state.sums.waited},
+              {"skipped_steps", state.sums.skipped_steps}}},
             {"epochs", Json::array()},
             {"options", state.options}};
   for (const EpochRecord& record : state.epochs) json["epochs"].push_back(to_json(record));
@@ -75,17 +86,28 @@ TrainingState state_from_json(const Json& json) {
   TrainingState state;
   state.updates = json.at("updates").get<int64_t>();
   state.runs = json.at("runs").get<int64_t>();
+  state.loss_scale = json.value("loss_scale", 1.0f);
+  state.updates_at_scale = json.value("updates_at_scale", int64_t{0});
   state.epoch = json.at("epoch").get<int64_t>();
   state.batch = json.at("batch").get<int64_t>();
   state.steps_an_epoch = json.at("steps_an_epoch").get<int64_t>();
   state.bad_samples = json.at("bad_samples").get<std::vector<int64_t>>();
   const Json& sums = json.at("sums");
   state.sums = {sums.at("images").get<int64_t>(), sums.at("correct").get<int64_t>(),
-                sums.at("loss").get<double>(), sums.at("seconds").get<double>(),
-                sums.at("waited").get<double>()};
+                sums.at("loss").get<double>(),    sums.at("seconds").get<double>(),
+                sums.at("waited").get<double>(),  sums.value("skipped_steps", int64_t{0})};
   for (const Json& record : json.at("epochs")) state.epochs.push_back(epoch_from_json(record));
   state.options = json.at("options").get<RecordedOptions>();
   return state;
+}
+
+// Each step ran at least one batch, so sums of their counts cannot overflow.
+bool steps_have_runs(const TrainingState& state) {
+  int64_t left = state.runs - state.updates;
+  const auto take = [&](int64_t skipped) { return skipped >= 0 && (left -= skipped) >= 0; };
+  return left >= 0 && take(state.sums.skipped_steps) &&
+         std::all_of(state.epochs.begin(), state.epochs.end(),
+                     [&](const EpochRecord& record) { return take(record.skipped_steps); });
 }
 
 Error invalid(const std::filesystem::path& path, std::string_view what) {
@@ -104,7 +126,7 @@ Result<TrainingState> read_json(const std::filesystem::path& path, const std::st
     TrainingState state = state_from_json(json);
     const bool sensible = state.updates >= 0 && state.runs >= 0 && state.epoch >= 0 &&
                           state.batch >= 0 && state.steps_an_epoch > 0 &&
-                          std::ssize(state.epochs) == state.epoch;
+                          std::ssize(state.epochs) == state.epoch && steps_have_runs(state);
     if (!sensible) return invalid(path, "its training metadata is damaged: numbers that disagree");
     return state;
   } catch (const Json::exception& error) {
@@ -113,6 +135,12 @@ Result<TrainingState> read_json(const std::filesystem::path& path, const std::st
 }
 
 }  // namespace
+
+int64_t TrainingState::skipped_steps() const {
+  int64_t skipped = sums.skipped_steps;
+  for (const EpochRecord& record : epochs) skipped += record.skipped_steps;
+  return skipped;
+}
 
 Status save_training_state(const std::filesystem::path& path, const Model& model,
                            const TrainingState& state) {

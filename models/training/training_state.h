@@ -16,6 +16,7 @@ struct EpochSums {
   double loss = 0;  // The sum over images.
   double seconds = 0;
   double waited = 0;
+  int64_t skipped_steps = 0;
 };
 
 struct TrainingState {
@@ -23,6 +24,8 @@ struct TrainingState {
   Weights moments;  // By state_name().
   int64_t updates = 0;
   int64_t runs = 0;
+  float loss_scale = 1;  // Trainer's; so is what follows.
+  int64_t updates_at_scale = 0;
   int64_t epoch = 0;  // Where the next batch is.
   int64_t batch = 0;
   int64_t steps_an_epoch = 0;
@@ -30,6 +33,10 @@ struct TrainingState {
   EpochSums sums;
   std::vector<EpochRecord> epochs;  // Done.
   RecordedOptions options;
+
+  int64_t skipped_steps() const;
+  // Those done.
+  int64_t steps() const { return updates + skipped_steps(); }
 };
 
 // `model`: for architecture, preprocessing and labels.

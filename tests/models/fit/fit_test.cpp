@@ -1,17 +1,14 @@
 // Whole trainings of a tiny net: that it learns, that a stopped run goes on to the same bits, and
 // what is told when something is wrong.
-#include "caldera/fit.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include <gmock/gmock.h>
 
-#include "tests/models/fit/photos.h"
+#include "tests/models/fit/fit_runs.h"
 #include "tests/models/image/reference.h"
-#include "tests/support/device.h"
 
-namespace caldera {
+namespace caldera::test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -19,82 +16,9 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-FitOptions quick() {
-  FitOptions options;
-  options.epochs = 3;
-  options.batch = 4;
-  options.schedule.learning_rate = 0.05;
-  options.spec.optimizer.momentum = 0.9f;
-  options.seed = 3;
-  options.threads = 2;
-  return options;
-}
-
-// All that may change a bit: two trainers, both kinds of moments, everything random.
-FitOptions everything() {
-  FitOptions options = quick();
-  options.schedule.warmup = 2;
-  options.spec.optimizer.weight_decay = 1e-3f;
-  options.spec.optimizer.max_norm = 1;
-  options.spec.optimizer.ema_decay = 0.9f;
-  options.spec.decay_vectors = false;
-  options.augmentation = find_augmentation("cifar").value();
-  options.mixup = 0.4;
-  options.label_smoothing = 0.1;
-  return options;
-}
-
-class FitTest : public ::testing::Test {
- protected:
-  // Ten images a class, of which three are held back: batches of 4, 4, 4, 4, 4 and 1.
-  FitTest() : data_(test::photos(scratch_ / "photos", 10)) {}
-
-  Result<FitResult> train(const FitOptions& options, const FitObserver& observer = {}) {
-    return fit(*test::device(), test::photo_model(), data_, options, observer);
-  }
-
-  FitResult trained(const FitOptions& options, const FitObserver& observer = {}) {
-    Result<FitResult> result = train(options, observer);
-    EXPECT_TRUE(result.ok()) << result.error().message;
-    if (!result.ok()) return {test::photo_model(), {}, {}, 0, false, 0, {}};
-    return *std::move(result);
-  }
-
-  test::ScratchDir scratch_;
-  FolderSplit data_;
-};
-
-void expect_same(const Weights& a, const Weights& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (const auto& [name, tensor] : a) {
-    ASSERT_TRUE(b.contains(name)) << name;
-    EXPECT_TRUE(std::ranges::equal(tensor.bytes(), b.at(name).bytes())) << name;
-  }
-}
-
-void expect_same(const FitResult& a, const FitResult& b) {
-  expect_same(a.model.weights(), b.model.weights());
-  expect_same(a.optimizer.moments, b.optimizer.moments);
-  for (const NamedTensor& named : a.model.checkpoint().tensors) {
-    EXPECT_TRUE(
-        std::ranges::equal(named.tensor.bytes(), b.model.checkpoint().find(named.name)->bytes()))
-        << named.name;
-  }
-  ASSERT_EQ(a.epochs.size(), b.epochs.size());
-  for (size_t i = 0; i < a.epochs.size(); ++i) {
-    EXPECT_EQ(a.epochs[i].loss, b.epochs[i].loss);
-    EXPECT_EQ(a.epochs[i].correct, b.epochs[i].correct);
-    EXPECT_EQ(a.epochs[i].images, b.epochs[i].images);
-    EXPECT_EQ(a.epochs[i].best, b.epochs[i].best);
-    EXPECT_EQ(a.epochs[i].validation->loss, b.epochs[i].validation->loss);
-    EXPECT_EQ(a.epochs[i].validation->correct, b.epochs[i].validation->correct);
-  }
-  EXPECT_EQ(a.best_epoch, b.best_epoch);
-}
-
 TEST_F(FitTest, LearnsColours) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.epochs = 6;
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
@@ -127,41 +51,23 @@ TEST_F(FitTest, LearnsColours) {
 
 TEST_F(FitTest, GoesOnToTheSameBitsFromAnyStep) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = everything();
-  options.checkpoints = scratch_ / "whole";
-  fs::create_directories(options.checkpoints);
+  FitOptions options = fit_of_everything();
+  write_checkpoints(options, "whole");
   const FitResult whole = trained(options);
   // In the middle of an epoch, before the small batch, after it, and at an epoch's first step.
-  for (const int64_t at : {2, 5, 6, 13}) {
-    SCOPED_TRACE(at);
-    options.checkpoints = scratch_ / ("stopped" + std::to_string(at));
-    options.resume.clear();
-    fs::create_directories(options.checkpoints);
-    int64_t done = 0;
-    FitObserver observer;
-    observer.on_step = [&](const StepRecord&) { ++done; };
-    observer.stop = [&] { return done == at; };
-    const FitResult stopped = trained(options, observer);
-    EXPECT_TRUE(stopped.stopped);
-    EXPECT_EQ(stopped.steps, at);
-    options.resume = last_checkpoint(options.checkpoints);
-    const FitResult resumed = trained(options);
-    EXPECT_FALSE(resumed.stopped);
-    expect_same(resumed, whole);
-  }
+  expect_goes_on(options, {2, 5, 6, 13}, whole);
 }
 
 TEST_F(FitTest, GoesOnFromACheckpointOfEveryStep) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = everything();
+  FitOptions options = fit_of_everything();
   options.epochs = 2;
   options.accumulate = 2;
   options.spec.optimizer.kind = OptimizerKind::kAdamW;
   options.spec.optimizer.momentum = 0;
   const FitResult whole = trained(options);
-  options.checkpoints = scratch_ / "run";
+  write_checkpoints(options, "run");
   options.checkpoint_steps = 1;
-  fs::create_directories(options.checkpoints);
   // A run that dies after its second step leaves this file.
   const fs::path left = scratch_ / "left.safetensors";
   FitObserver observer;
@@ -175,10 +81,9 @@ TEST_F(FitTest, GoesOnFromACheckpointOfEveryStep) {
 
 TEST_F(FitTest, OfAFinishedRunGivesItsResultAgain) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = everything();
+  FitOptions options = fit_of_everything();
   options.epochs = 1;
-  options.checkpoints = scratch_ / "run";
-  fs::create_directories(options.checkpoints);
+  write_checkpoints(options, "run");
   const FitResult whole = trained(options);
   options.resume = last_checkpoint(options.checkpoints);
   FitObserver observer;
@@ -188,9 +93,8 @@ TEST_F(FitTest, OfAFinishedRunGivesItsResultAgain) {
 
 TEST_F(FitTest, KeepsTheBestAndTheLastAsModels) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
-  options.checkpoints = scratch_ / "run";
-  fs::create_directories(options.checkpoints);
+  FitOptions options = quick_fit();
+  write_checkpoints(options, "run");
   const FitResult result = trained(options);
   for (const fs::path& path :
        {last_checkpoint(options.checkpoints), best_checkpoint(options.checkpoints)}) {
@@ -204,10 +108,9 @@ TEST_F(FitTest, KeepsTheBestAndTheLastAsModels) {
 
 TEST_F(FitTest, RefusesToGoOnWithOtherOptionsAndNamesThem) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.epochs = 1;
-  options.checkpoints = scratch_ / "run";
-  fs::create_directories(options.checkpoints);
+  write_checkpoints(options, "run");
   trained(options);
   options.resume = last_checkpoint(options.checkpoints);
   options.schedule.learning_rate = 0.02;
@@ -220,7 +123,7 @@ TEST_F(FitTest, RefusesToGoOnWithOtherOptionsAndNamesThem) {
                     HasSubstr("freeze was '' and is 'layer1'")));
   EXPECT_THAT(result.error().message, ::testing::Not(HasSubstr("momentum")));
   // Another folder is another run.
-  options = quick();
+  options = quick_fit();
   options.epochs = 1;
   options.resume = scratch_ / "run" / "last.safetensors";
   data_.train.samples.pop_back();
@@ -231,7 +134,7 @@ TEST_F(FitTest, RefusesToGoOnWithOtherOptionsAndNamesThem) {
 
 TEST_F(FitTest, AccumulatesToTheLargeBatchWhereBatchNormIsFrozen) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.epochs = 2;
   options.spec.batch_norm = BatchNormMode::kFrozen;
   options.batch = 12;
@@ -254,13 +157,13 @@ TEST_F(FitTest, AccumulatesToTheLargeBatchWhereBatchNormIsFrozen) {
 
 TEST_F(FitTest, ChangesOnlyWhatIsTrained) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.epochs = 1;
   options.spec.batch_norm = BatchNormMode::kFrozen;
   options.parameters.train_only = "layer3+head";
   options.parameters.freeze = {"layer3.1"};
   const FitResult result = trained(options);
-  const Model before = test::photo_model();
+  const Model before = photo_model();
   for (const auto& [name, tensor] : before.weights()) {
     const bool same = std::ranges::equal(tensor.bytes(), result.model.weights().at(name).bytes());
     const bool is_trained = (name.starts_with("layer3.") && !name.starts_with("layer3.1") &&
@@ -272,7 +175,7 @@ TEST_F(FitTest, ChangesOnlyWhatIsTrained) {
 
 TEST_F(FitTest, CountsBatchesAsPyTorchDoes) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.epochs = 2;
   const FitResult result = trained(options);
   const Tensor* counter = result.model.checkpoint().find("bn1.num_batches_tracked");
@@ -284,12 +187,12 @@ TEST_F(FitTest, NamesDamagedImagesOnceAndLeavesThemOut) {
   CALDERA_REQUIRE_DEVICE(device);
   for (const Sample& sample :
        {data_.train.samples[2], data_.train.samples[9], data_.validation.samples[1]}) {
-    test::write_bytes(sample.path, {1, 2, 3});
+    write_bytes(sample.path, {1, 2, 3});
   }
   std::vector<std::string> told;
   FitObserver observer;
   observer.on_bad_image = [&](const Error& error) { told.push_back(error.message); };
-  const FitResult result = trained(quick(), observer);
+  const FitResult result = trained(quick_fit(), observer);
   EXPECT_EQ(result.skipped, 3);
   EXPECT_EQ(told.size(), 3u);
   for (const Sample& sample : {data_.train.samples[2], data_.validation.samples[1]})
@@ -300,7 +203,7 @@ TEST_F(FitTest, NamesDamagedImagesOnceAndLeavesThemOut) {
 
 TEST_F(FitTest, StopsAtTheFirstNumberThatIsNotFinite) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.schedule.learning_rate = 1e30;
   int64_t steps = 0;
   FitObserver observer;
@@ -314,7 +217,7 @@ TEST_F(FitTest, StopsAtTheFirstNumberThatIsNotFinite) {
 
 TEST_F(FitTest, WithoutValidationHasNoBest) {
   CALDERA_REQUIRE_DEVICE(device);
-  FitOptions options = quick();
+  FitOptions options = quick_fit();
   options.epochs = 1;
   options.drop_last = true;
   data_.validation.samples.clear();
@@ -327,7 +230,7 @@ TEST_F(FitTest, WithoutValidationHasNoBest) {
 TEST_F(FitTest, RefusesWhatCannotBeMeantBeforeTheFirstStep) {
   CALDERA_REQUIRE_DEVICE(device);
   const auto why = [&](auto change) {
-    FitOptions options = quick();
+    FitOptions options = quick_fit();
     change(options);
     const auto result = train(options);
     return result.ok() ? std::string() : result.error().message;
@@ -346,4 +249,4 @@ TEST_F(FitTest, RefusesWhatCannotBeMeantBeforeTheFirstStep) {
 }
 
 }  // namespace
-}  // namespace caldera
+}  // namespace caldera::test
