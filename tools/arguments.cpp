@@ -118,17 +118,23 @@ void add_opening_options(CLI::App& command, DeviceArgs& args) {
   command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
 }
 
-void add_device_options(CLI::App& command, DeviceArgs& args) {
-  add_device_option(command, args);
+void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
+                          const std::vector<std::string>& names) {
   const auto choose = [&args](const std::string& name) {
-    args.precision = name == precision_name(Precision::kFp16) ? Precision::kFp16 : Precision::kFp32;
+    args.precision = name == precision_name(Precision::kFp32) ? Precision::kFp32 : Precision::kFp16;
+    args.mixed = name == training_precision_name(Precision::kFp16);
   };
-  command
-      .add_option_function<std::string>(
-          "--precision", choose,
-          "Of stored weights and activations: fp32, or fp16 where there is (fp32)")
+  command.add_option_function<std::string>("--precision", choose, description)
       ->type_name("NAME")
-      ->check(CLI::IsMember({"fp32", "fp16"}));
+      ->check(CLI::IsMember(names));
+}
+
+void add_device_options(CLI::App& command, DeviceArgs& args,
+                        const std::vector<std::string>& precisions) {
+  add_device_option(command, args);
+  add_precision_option(command, args,
+                       "Of stored weights and activations: fp32, or fp16 where there is (fp32)",
+                       precisions);
   command.add_flag("--tune", args.tune, "Measure kernels first, where `caldera tune` has not");
   command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
   add_opening_options(command, args);
@@ -234,6 +240,10 @@ Result<Tensor> read_input(const std::string& path, int64_t channels) {
         path, dtype_name(tensor->dtype()), to_string(shape), channels));
   }
   return tensor->to_f32();
+}
+
+std::string_view training_precision_name(Precision precision) {
+  return precision == Precision::kFp16 ? "mixed" : precision_name(precision);
 }
 
 std::string driver_text(const DeviceInfo& info) {

@@ -31,6 +31,7 @@ struct DeviceArgs {
   bool validation = false;
   bool no_fuse = false;
   Precision precision = Precision::kFp32;
+  bool mixed = false;  // kFp16 was asked for by the name that training has for it.
   bool tune = false;
 
   // Which tells on the terminal what --tune found to be wrong.
@@ -55,10 +56,14 @@ void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise 
 // --model, any number of times: an ensemble in place of MODEL.
 void add_ensemble(CLI::App& command, ModelArgs& args);
 // --device, --precision, --tune, --no-fuse, --no-cache, --validation.
-void add_device_options(CLI::App& command, DeviceArgs& args);
+void add_device_options(CLI::App& command, DeviceArgs& args,
+                        const std::vector<std::string>& precisions = {"fp32", "fp16"});
 // Of those, for commands that choose the rest themselves: --device; --no-cache, --validation.
 void add_device_option(CLI::App& command, DeviceArgs& args);
 void add_opening_options(CLI::App& command, DeviceArgs& args);
+// --precision, of these names: fp32, fp16, mixed.
+void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
+                          const std::vector<std::string>& names);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
 // --checkpointing: of training steps; without a value, cheap.
@@ -77,6 +82,9 @@ void note_random_weights(const ModelArgs& args);
 
 // Images as a tensor, float32 [N, channels, H, W], from a NumPy file.
 Result<Tensor> read_input(const std::string& path, int64_t channels);
+
+// "fp32", or "mixed": what training makes of fp16, given what it asks for or a device has.
+std::string_view training_precision_name(Precision precision);
 
 // With a note where the device lacks the precision asked for: sessions on it then take fp32.
 Result<Device> open_device(const DeviceArgs& args);

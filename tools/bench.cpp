@@ -85,7 +85,8 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
   Table table({{""}, {""}});
   table.add(
       {"model", fmt::format("{}, {}, {}", work.arch, to_string(work.input.shape()),
-                            precision_name(work.precision)) +
+                            args.train ? training_precision_name(work.precision)
+                                       : precision_name(work.precision)) +
                     (args.train ? ", training steps" : "") +
                     (args.checkpointing != Checkpointing::kNone
                          ? fmt::format(", checkpointing {}", checkpointing_name(args.checkpointing))
@@ -120,6 +121,8 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
 }
 
 Result<int> run_bench(const Args& args) {
+  if (args.device.mixed && !args.train)
+    return usage_error("--precision mixed goes with --train; without it there is fp16");
   CALDERA_TRY_ASSIGN(Workload work, make_workload(args.model, args.device, args.size));
   // First, so that the first run finds the device as a program does that just opened it.
   CALDERA_TRY_ASSIGN(const Bench bench,
@@ -127,6 +130,7 @@ Result<int> run_bench(const Args& args) {
   CALDERA_TRY_ASSIGN(const DevicePeak peak, measure_peak(work.device));
   if (args.json) {
     Json json = timing_json(work, bench.timing, peak);
+    if (args.train) json["precision"] = training_precision_name(work.precision);
     json["repeat"] = args.repeat;
     if (args.train) json["checkpointing"] = checkpointing_name(args.checkpointing);
     json["first_run_ms"] = bench.first_run * 1e3;
@@ -159,7 +163,10 @@ void add_bench(CLI::App& app, Action& action) {
   CLI::Option* train = command->add_flag(
       "--train", args->train, "Time training steps: forward, loss, backward, SGD with momentum");
   add_checkpointing_option(*command, args->checkpointing)->needs(train);
-  add_device_options(*command, args->device);
+  add_device_options(*command, args->device, {"fp32", "fp16", "mixed"});
+  command->get_option("--precision")
+      ->description(
+          "Of what is stored: fp32, or fp16 where there is; with --train its name is mixed (fp32)");
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"

@@ -32,12 +32,17 @@ struct CompletedCommand {
 
 const std::vector<std::string> kShells{"bash", "zsh", "fish"};
 
-std::vector<std::string> values_of(std::string_view option) {
-  if (option == "--preprocess") return preprocess_names();
-  if (option == "--checkpointing") return checkpointing_names();
-  if (option != "--arch") return {};
+// What the parser checks it for, which it tells as "NAME:{fp32,mixed}"; and names that are checked
+// later.
+std::vector<std::string> values_of(const CLI::Option& option) {
   std::vector<std::string> names;
-  for (const ArchitectureEntry& entry : list_architectures()) names.push_back(entry.name);
+  if (option.check_lname("preprocess")) return preprocess_names();
+  if (option.check_lname("arch")) {
+    for (const ArchitectureEntry& entry : list_architectures()) names.push_back(entry.name);
+  }
+  const std::string type = option.get_type_name();
+  if (const size_t begin = type.find(":{"); begin != std::string::npos && type.ends_with('}'))
+    names = CLI::detail::split(type.substr(begin + 2, type.size() - begin - 3), ',');
   return names;
 }
 
@@ -47,10 +52,8 @@ std::vector<CompletedOption> options_of(const CLI::App& app) {
     if (!option->nonpositional()) continue;
     CompletedOption completed{.names = {}, .description = option->get_description(), .values = {}};
     for (const std::string& name : option->get_snames()) completed.names.push_back("-" + name);
-    for (const std::string& name : option->get_lnames()) {
-      completed.names.push_back("--" + name);
-      completed.values = values_of(completed.names.back());
-    }
+    for (const std::string& name : option->get_lnames()) completed.names.push_back("--" + name);
+    completed.values = values_of(*option);
     completed.takes_value = option->get_items_expected_max() > 0;
     completed.repeats = option->get_expected_max() > 1;
     options.push_back(std::move(completed));

@@ -210,6 +210,9 @@ void add_training_options(CLI::App& command, TrainingArgs& args, int64_t epochs)
   add_file_options(command, args);
   add_checkpointing_option(command, args.checkpointing);
   add_device_option(command, args.device);
+  add_precision_option(command, args.device,
+                       "fp32, or mixed: stored and multiplied in fp16, the rest in fp32 (fp32)",
+                       {"fp32", "mixed"});
   add_opening_options(command, args.device);
   add_json_option(command, args.json);
 }
@@ -304,6 +307,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   options.spec.batch_norm = args.frozen_batch_norm ? BatchNormMode::kFrozen : BatchNormMode::kTrain;
   options.spec.checkpointing = args.checkpointing;
   options.parameters = args.parameters;
+  options.session.precision = args.device.precision;
   options.seed = args.seed;
   options.threads = args.threads;
   options.cache_bytes = size_t{1} << 30;

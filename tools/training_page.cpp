@@ -8,6 +8,7 @@
 
 #include "embedded/training_html.h"
 #include "embedded/training_js.h"
+#include "tools/arguments.h"
 #include "tools/embedded_text.h"
 #include "tools/page.h"
 #include "tools/png.h"
@@ -28,16 +29,18 @@ Json steps_json(const TrainingReport& report) {
               {"accuracy", Json::array()},      {"learning_rate", Json::array()},
               {"gradient_norm", Json::array()}, {"bucket", bucket},
               {"count", steps.size()}};
+  int64_t all_skipped = 0;
   for (size_t begin = 0; begin < steps.size(); begin += bucket) {
     const size_t end = std::min(begin + bucket, steps.size());
     double loss = 0, rate = 0, norm = 0;
-    int64_t images = 0, correct = 0;
+    int64_t images = 0, correct = 0, skipped = 0;
     for (size_t i = begin; i < end; ++i) {
       loss += steps[i].loss * static_cast<double>(steps[i].images);
       images += steps[i].images;
       correct += steps[i].correct;
       rate += steps[i].learning_rate;
-      norm += steps[i].gradient_norm;
+      skipped += steps[i].skipped;
+      if (!steps[i].skipped) norm += steps[i].gradient_norm;
     }
     const auto count = static_cast<double>(end - begin);
     const double all = static_cast<double>(std::max<int64_t>(images, 1));
@@ -45,8 +48,11 @@ Json steps_json(const TrainingReport& report) {
     curves["loss"].push_back(loss / all);
     curves["accuracy"].push_back(static_cast<double>(correct) / all);
     curves["learning_rate"].push_back(rate / count);
-    curves["gradient_norm"].push_back(norm / count);
+    curves["gradient_norm"].push_back(norm / (count - static_cast<double>(skipped)));
+    all_skipped += skipped;
   }
+  curves["skipped"] = all_skipped;
+  curves["loss_scale"] = steps.empty() ? 1 : steps.back().loss_scale;
   return curves;
 }
 
@@ -70,6 +76,7 @@ Json epochs_json(const std::vector<EpochRecord>& epochs) {
              {"seconds", epoch.seconds},
              {"waited", epoch.waited},
              {"validation_seconds", epoch.validation_seconds},
+             {"skipped_steps", epoch.skipped_steps},
              {"validation", nullptr}};
     if (epoch.validation) row["validation"] = evaluation_json(*epoch.validation);
     json.push_back(std::move(row));
@@ -148,7 +155,7 @@ std::string training_page(const TrainingReport& report) {
             {"classes", facts.classes},
             {"device", facts.device},
             {"driver", facts.driver},
-            {"precision", facts.precision},
+            {"precision", training_precision_name(facts.precision)},
             {"batch", facts.batch},
             {"training_images", facts.training_images},
             {"validation_images", facts.validation_images},

@@ -34,24 +34,27 @@ std::string epochs_csv(const std::vector<EpochRecord>& epochs,
                        const std::optional<Evaluation>& before) {
   std::string csv =
       "epoch,images,correct,loss,accuracy,validation_images,validation_correct,validation_loss,"
-      "validation_accuracy,best,seconds,waited,validation_seconds\n";
-  if (before) csv += fmt::format("0,,,,,{},,,,\n", validation_columns(before));
+      "validation_accuracy,best,seconds,waited,validation_seconds,skipped_steps\n";
+  if (before) csv += fmt::format("0,,,,,{},,,,,\n", validation_columns(before));
   for (const EpochRecord& epoch : epochs) {
-    csv += fmt::format("{},{},{},{:.9g},{:.6f},{},{},{:.3f},{:.3f},{:.3f}\n", epoch.epoch + 1,
+    csv += fmt::format("{},{},{},{:.9g},{:.6f},{},{},{:.3f},{:.3f},{:.3f},{}\n", epoch.epoch + 1,
                        epoch.images, epoch.correct, epoch.loss, share(epoch.correct, epoch.images),
                        validation_columns(epoch.validation), epoch.best ? 1 : 0, epoch.seconds,
-                       epoch.waited, epoch.validation_seconds);
+                       epoch.waited, epoch.validation_seconds, epoch.skipped_steps);
   }
   return csv;
 }
 
-std::vector<EventFile::Scalar> scalars_of(const StepRecord& step) {
-  return {{"loss/step", step.loss},
-          {"accuracy/step", share(step.correct, step.images)},
-          {"learning_rate", step.learning_rate},
-          {"gradient_norm/all", step.gradient_norm},
-          {"speed/images_per_second",
-           step.seconds > 0 ? static_cast<double>(step.images) / step.seconds : 0}};
+std::vector<EventFile::Scalar> scalars_of(const StepRecord& step, bool mixed) {
+  std::vector<EventFile::Scalar> scalars{
+      {"loss/step", step.loss},
+      {"accuracy/step", share(step.correct, step.images)},
+      {"learning_rate", step.learning_rate},
+      {"speed/images_per_second",
+       step.seconds > 0 ? static_cast<double>(step.images) / step.seconds : 0}};
+  if (!step.skipped) scalars.push_back({"gradient_norm/all", step.gradient_norm});
+  if (mixed) scalars.push_back({"loss_scale", step.loss_scale});
+  return scalars;
 }
 
 void append_validation(std::vector<EventFile::Scalar>& scalars, const Evaluation& validation) {
@@ -112,7 +115,7 @@ Status TrainingReport::start(const FitObserver::Start& start) {
   }
   size_t epoch = 0;
   for (const StepRecord& step : steps_) {
-    events_.add(step.step, scalars_of(step));
+    events_.add(step.step, scalars_of(step, mixed()));
     const double end = static_cast<double>(epoch + 1) * steps_an_epoch();
     if (epoch < epochs_.size() && static_cast<double>(step.step) >= end)
       events_.add(step.step, scalars_of(epochs_[epoch++]));
@@ -158,10 +161,10 @@ void TrainingReport::end_norms() {
 }
 
 Status TrainingReport::add(const StepRecord& step) {
-  add_norms(step);
+  if (!step.skipped) add_norms(step);
   steps_.push_back(step);
   steps_.back().gradient_norms = {};
-  events_.add(step.step, scalars_of(step));
+  events_.add(step.step, scalars_of(step, mixed()));
   return log_.add(step);
 }
 

@@ -22,7 +22,8 @@ struct TrainingFacts {
   std::string data;  // The folder's name.
   std::string model;
   std::vector<std::string> classes;
-  std::string device, driver, precision;
+  std::string device, driver;
+  Precision precision = Precision::kFp32;  // kFp16: mixed.
   int64_t epochs = 0;
   int64_t batch = 0;
   int64_t training_images = 0;
@@ -60,6 +61,7 @@ class TrainingReport {
   double steps_an_epoch() const;
   // "running", "stopped" or "done".
   const std::string& state() const { return state_; }
+  bool mixed() const { return facts_.precision != Precision::kFp32; }
 
  private:
   TrainingReport(std::filesystem::path folder, TrainingFacts facts)

@@ -29,6 +29,12 @@ std::string per_cent(int64_t part, int64_t all) {
   return fmt::format("{:.2f}%", 100 * share(part, all));
 }
 
+// Nothing, where every step was taken.
+std::string skipped_text(int64_t steps) {
+  if (steps == 0) return {};
+  return fmt::format("  {} {} skipped", grouped(steps), steps == 1 ? "step" : "steps");
+}
+
 // What is shown while it runs.
 class Display {
  public:
@@ -47,11 +53,12 @@ class Display {
   void show(const StepRecord& step) {
     if (step.epoch != epoch_) {
       epoch_ = step.epoch;
-      images_ = correct_ = 0;
+      images_ = correct_ = skipped_ = 0;
       loss_ = seconds_ = 0;
     }
     images_ += step.images;
     correct_ += step.correct;
+    skipped_ += step.skipped;
     loss_ += step.loss * static_cast<double>(step.images);
     seconds_ += step.seconds;
     const auto now = Clock::now();
@@ -60,11 +67,12 @@ class Display {
     const double elapsed = std::chrono::duration<double>(now - begin_).count();
     const double a_step = elapsed / static_cast<double>(step.step - first_step_);
     const double rate = seconds_ > 0 ? static_cast<double>(images_) / seconds_ : 0;
-    line_.show(fmt::format(
-        "epoch {}/{}  step {}/{}  loss {:.4f}  {} right  {:.{}f} images/s  {} left", step.epoch + 1,
-        epochs_, step.step_in_epoch, step.steps_an_epoch, loss_ / static_cast<double>(images_),
-        per_cent(correct_, images_), rate, rate < 10 ? 1 : 0,
-        human_clock(a_step * static_cast<double>(step.steps - step.step))));
+    line_.show(
+        fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}  {} right{}  {:.{}f} images/s  {} left",
+                    step.epoch + 1, epochs_, step.step_in_epoch, step.steps_an_epoch,
+                    loss_ / static_cast<double>(images_), per_cent(correct_, images_),
+                    skipped_text(skipped_), rate, rate < 10 ? 1 : 0,
+                    human_clock(a_step * static_cast<double>(step.steps - step.step))));
   }
 
   void show(const EpochRecord& record) {
@@ -78,6 +86,7 @@ class Display {
                       per_cent(validation.correct, validation.images), grouped(validation.correct),
                       grouped(validation.images), record.best ? ", the best" : "");
     }
+    text += skipped_text(record.skipped_steps);
     fmt::print(stderr, "{}  {}\n", text, human_clock(record.seconds + record.validation_seconds));
   }
 
@@ -92,7 +101,7 @@ class Display {
   int64_t epochs_;
   int64_t first_step_ = 0;
   int64_t epoch_ = -1;
-  int64_t images_ = 0, correct_ = 0;
+  int64_t images_ = 0, correct_ = 0, skipped_ = 0;
   double loss_ = 0, seconds_ = 0;
   LiveLine line_;
   Clock::time_point begin_ = Clock::now();
@@ -105,6 +114,7 @@ Json to_json(const EpochRecord& record) {
             {"correct", record.correct},
             {"loss", record.loss},
             {"accuracy", share(record.correct, record.images)},
+            {"skipped_steps", record.skipped_steps},
             {"seconds", record.seconds + record.validation_seconds},
             {"validation", nullptr}};
   if (record.validation) {
@@ -163,6 +173,13 @@ void print_result(const TrainingArgs& args, const FitResult& result, const Devic
                    static_cast<double>(all.images) / all.seconds, 100 * all.waited / all.seconds)});
   if (result.skipped > 0)
     table.add({"skipped", fmt::format("{} that cannot be decoded", grouped(result.skipped))});
+  std::string precision(training_precision_name(result.precision));
+  if (result.precision == Precision::kFp16) {
+    precision +=
+        fmt::format("; {} of {} steps skipped, loss scale {:.9g}", grouped(result.skipped_steps),
+                    grouped(result.steps), result.loss_scale);
+  }
+  table.add({"precision", std::move(precision)});
   table.add({"checkpoints", files_of(args, result)});
   if (!args.report.empty()) table.add({"report", (fs::path(args.report) / "report.html").string()});
   table.add({"device", device.info().name});
@@ -183,7 +200,10 @@ void print_as_json(const TrainingArgs& args, const FitResult& result, const Devi
       {"model", result.model.architecture().full_name()},
       {"classes", result.model.labels()},
       {"new_head", new_head},
+      {"precision", training_precision_name(result.precision)},
       {"steps", result.steps},
+      {"skipped_steps", result.skipped_steps},
+      {"loss_scale", result.loss_scale},
       {"skipped", result.skipped},
       {"images_per_second", all.seconds > 0 ? static_cast<double>(all.images) / all.seconds : 0},
       {"waited", all.seconds > 0 ? all.waited / all.seconds : 0},
@@ -202,18 +222,19 @@ Result<TrainingReport> begin_report(const TrainingArgs& args, const Device& devi
                                     const FitOptions& options) {
   CALDERA_TRY(check_pages());
   const int64_t batch = std::min<int64_t>(options.batch, std::ssize(data.train.samples));
-  TrainingFacts facts{.command = command_line(*args.command),
-                      .data = fs::absolute(fs::path(args.folder) / "").parent_path().filename(),
-                      .model = model.architecture().full_name(),
-                      .classes = model.labels(),
-                      .device = device.info().name,
-                      .driver = driver_text(device.info()),
-                      .precision = std::string(precision_name(options.session.precision)),
-                      .epochs = options.epochs,
-                      .batch = batch,
-                      .training_images = std::ssize(data.train.samples),
-                      .validation_images = std::ssize(data.validation.samples),
-                      .layer_times = {}};
+  TrainingFacts facts{
+      .command = command_line(*args.command),
+      .data = fs::absolute(fs::path(args.folder) / "").parent_path().filename(),
+      .model = model.architecture().full_name(),
+      .classes = model.labels(),
+      .device = device.info().name,
+      .driver = driver_text(device.info()),
+      .precision = device.info().fp16 ? options.session.precision : Precision::kFp32,
+      .epochs = options.epochs,
+      .batch = batch,
+      .training_images = std::ssize(data.train.samples),
+      .validation_images = std::ssize(data.validation.samples),
+      .layer_times = {}};
   CALDERA_TRY_ASSIGN(facts.layer_times, time_step(device, model, options, batch));
   return TrainingReport::create(args.report, std::move(facts));
 }

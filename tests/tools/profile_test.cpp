@@ -73,6 +73,17 @@ TEST(Bench, TimesTrainingStepsToo) {
   EXPECT_GT(again["dispatches"], training["dispatches"]);
 }
 
+// Training calls it mixed, since only what is stored and multiplied is of halves.
+TEST(Bench, TimesTrainingInMixedPrecision) {
+  const bool halves = expect_json(run_program({"devices", "--json"}))["devices"][0]["fp16"];
+  for (const std::string name : {"mixed", "fp16"}) {
+    const Outcome outcome = run_program({"bench", "cifar_resnet20", "--train", "--precision", name,
+                                         "--repeat", "1", "--batch", "2", "--json"});
+    EXPECT_EQ(expect_json(outcome)["precision"], halves ? "mixed" : "fp32");
+    EXPECT_THAT(outcome.err, halves ? HasSubstr("") : HasSubstr("has no fp16, so fp32 is used"));
+  }
+}
+
 struct Profiled {
   nlohmann::json json;
   nlohmann::json trace;

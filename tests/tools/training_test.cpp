@@ -2,8 +2,10 @@
 // what Ctrl-C says.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -23,6 +25,7 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::UnorderedElementsAre;
 
 using Arguments = std::vector<std::string>;
@@ -68,8 +71,10 @@ TEST_F(TrainingProgram, WritesAModelThatEvalReads) {
   const nlohmann::json json = expect_json(outcome);
   EXPECT_THAT(keys(json),
               UnorderedElementsAre("output", "checkpoint", "best_checkpoint", "best_epoch",
-                                   "stopped", "model", "classes", "new_head", "steps", "skipped",
-                                   "images_per_second", "waited", "device", "epochs"));
+                                   "stopped", "model", "classes", "new_head", "precision", "steps",
+                                   "skipped_steps", "loss_scale", "skipped", "images_per_second",
+                                   "waited", "device", "epochs"));
+  EXPECT_EQ(json["precision"], "fp32");
   EXPECT_EQ(json["model"], "cifar_resnet20:classes=3,input=8");
   EXPECT_THAT(json["classes"], ElementsAre("blue", "green", "red"));
   EXPECT_EQ(json["new_head"], true);
@@ -86,6 +91,52 @@ TEST_F(TrainingProgram, WritesAModelThatEvalReads) {
       expect_json(run_program({"eval", output("out"), photos_, "--json"}));
   EXPECT_EQ(judged["images"], 24);
   EXPECT_EQ(judged["model"], "cifar_resnet20:classes=3,input=8");
+}
+
+TEST_F(TrainingProgram, TrainsInMixedPrecisionAndShowsWhatItSkipped) {
+  const bool halves = expect_json(run_program({"devices", "--json"}))["devices"][0]["fp16"];
+  EXPECT_TRUE(halves || !driver_has_halves());
+  const fs::path log = scratch_ / "steps.csv";
+  // Batch-norm multiplies what comes back to a layer of zeros, beyond halves while the loss scale
+  // is large.
+  const Model model = Model::load(model_).value();
+  Weights weights = model.weights();
+  for (const auto& [name, value] :
+       {std::pair("layer3.2.conv2.weight", 0.0f), std::pair("layer3.2.bn2.weight", 10.0f)}) {
+    const Shape shape = weights.at(name).shape();
+    const std::vector<float> values(static_cast<size_t>(element_count(shape)), value);
+    weights.insert_or_assign(name, Tensor::from_floats(shape, values));
+  }
+  ASSERT_TRUE(Model::from_weights(model.architecture(), model.preprocess(), model.labels(), weights)
+                  ->save(model_)
+                  .ok());
+  Arguments arguments = finetune("out", {"--precision", "mixed", "--log", log, "--json"});
+  arguments[8] = "1e-6";
+  const Outcome outcome = run_program(arguments);
+  const nlohmann::json json = expect_json(outcome);
+  EXPECT_EQ(json["steps"], 12);
+  const std::string table = bytes_of(log);
+  EXPECT_THAT(table, HasSubstr(",waited,loss_scale,skipped\n1,1,4,"));
+  if (!halves) {
+    EXPECT_EQ(json["precision"], "fp32");
+    EXPECT_EQ(json["loss_scale"], 1.0);
+    EXPECT_EQ(json["skipped_steps"], 0);
+    EXPECT_THAT(outcome.err, HasSubstr("has no fp16, so fp32 is used\n"));
+    return;
+  }
+  EXPECT_THAT(outcome.err, Not(HasSubstr("fp16")));
+  EXPECT_EQ(json["precision"], "mixed");
+  const int64_t skipped = json["skipped_steps"];
+  EXPECT_GT(skipped, 0);
+  EXPECT_EQ(json["loss_scale"], std::ldexp(65536.0, static_cast<int>(-skipped)));
+  EXPECT_EQ(json["epochs"][0]["skipped_steps"].get<int64_t>() +
+                json["epochs"][1]["skipped_steps"].get<int64_t>(),
+            skipped);
+  int64_t told = 0;
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) told += line.ends_with(",1");
+  EXPECT_EQ(told, skipped);
+  EXPECT_THAT(outcome.err, HasSubstr(skipped == 1 ? " step skipped" : " skipped"));
 }
 
 TEST_F(TrainingProgram, GoesOnToTheSameBytesAfterAKill) {

@@ -82,6 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"ToleranceOfText", {"verify", "resnet18", "--tolerance", "x"}, "no number above 0"},
         Mistake{"PrecisionOfNoKind", {"bench", "--precision", "int4"}, "--precision"},
         Mistake{"CheckpointingOfRuns", {"bench", "--checkpointing", "cheap"}, "--train"},
+        Mistake{"PrecisionOfTraining", {"bench", "--precision", "mixed"}, "goes with --train"},
         Mistake{"NetToBenchMisspelt", {"bench", "resnt18"}, "'resnet18'"},
         Mistake{"NothingToProfile", {"profile"}, "MODEL is required"},
         Mistake{"BatchOfAFile", {"run", "resnet18", "--input", "x.npy", "--batch", "2"}, "--batch"},
@@ -186,11 +187,11 @@ TEST(Completion, CompletesInBash) {
                         << "t() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _caldera; "
                            "echo \"${COMPREPLY[@]}\"; }\n"
                            "t caldera cl; t caldera eval --sc; t caldera run --preprocess ci; "
-                           "t caldera completion f\n";
+                           "t caldera completion f; t caldera train --precision m\n";
   ASSERT_EQ(std::system(("bash " + script + " > " + answer + " 2> /dev/null").c_str()), 0);
   std::ifstream file(answer);
   const std::string lines{std::istreambuf_iterator<char>(file), {}};
-  EXPECT_EQ(lines, "classify\n--scales\ncifar10\nfish\n");
+  EXPECT_EQ(lines, "classify\n--scales\ncifar10\nfish\nmixed\n");
 }
 
 }  // namespace

@@ -22,7 +22,9 @@ at('title').textContent = `${data.model} on ${data.data}`;
 at('facts').append(facts([
   ['device', data.device],
   ['driver', data.driver],
-  ['precision', data.precision],
+  ['precision', data.precision === 'mixed'
+    ? `mixed; ${count(steps.skipped)} of ${count(steps.count)} steps skipped, loss scale ` +
+      short(steps.loss_scale) : data.precision],
   ['images', data.validation_images > 0
     ? `${count(data.training_images)} to train on, ${count(data.validation_images)} to validate`
     : `${count(data.training_images)} to train on`],
@@ -390,6 +392,9 @@ if (epochs.length === 0) {
           cell: row => (row.validation ? `${fixed(row.validation.accuracy * 100, 2)}%` : '–')},
         {title: '', cell: row => (row.best && row === validated.filter(epoch => epoch.best).pop()
           ? 'the best' : '')});
+  }
+  if (epochs.some(epoch => epoch.skipped_steps > 0)) {
+    columns.push({title: 'steps skipped', number: true, cell: row => count(row.skipped_steps)});
   }
   columns.push(
       {title: 'time', number: true, cell: row => clock(row.seconds + row.validation_seconds)},
