@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "graph/ops/conv2d_rates.h"
+#include "graph/ops/cooperative_fit.h"
 #include "graph/ops/matrix_product.h"
 
 namespace caldera {
@@ -36,48 +37,23 @@ uint64_t shared_bytes(const Tile& tile, uint32_t step4, const CooperativeMatrixS
   return operands + uint64_t{tile.subgroups()} * shape.m * shape.n * 4;
 }
 
-struct Fit {
-  CooperativeMatrixShape shape;
-  uint32_t step4 = 0;
-};
-
-bool divides(const Capabilities& capabilities, const Tile& tile, const Fit& fit) {
+bool divides(const Capabilities& capabilities, const Tile& tile, const CooperativeFit& fit) {
   const uint32_t invocations = tile.subgroups() * capabilities.subgroup_size;
   return tile.part_pixels % fit.shape.m == 0 && tile.part_channels % fit.shape.n == 0 &&
-         fit.shape.n % 4 == 0 && fit.step4 * 4 % fit.shape.k == 0 && fit.shape.k % 4 == 0 &&
+         fit.shape.n % 4 == 0 && fit.step * 4 % fit.shape.k == 0 && fit.shape.k % 4 == 0 &&
          // Every invocation loads as much as any other.
-         invocations % fit.step4 == 0 && invocations % (tile.channels / 4) == 0 &&
-         tile.pixels * fit.step4 % invocations == 0 && fit.step4 * tile.channels % invocations == 0;
+         invocations % fit.step == 0 && invocations % (tile.channels / 4) == 0 &&
+         tile.pixels * fit.step % invocations == 0 && fit.step * tile.channels % invocations == 0;
 }
 
-// The shape and step that a tile takes on a device, where it can be had there.
-std::optional<Fit> fit(const Capabilities& capabilities, const Tile& tile) {
-  const uint32_t lanes = capabilities.subgroup_size;
-  const uint32_t invocations = tile.subgroups() * lanes;
-  if (!capabilities.fp16 || !capabilities.cooperative_matrix ||
-      !capabilities.subgroup_size_control || lanes < capabilities.min_subgroup_size ||
-      lanes > capabilities.max_subgroup_size ||
-      invocations > capabilities.max_workgroup_invocations ||
-      invocations > capabilities.max_workgroup_size[0]) {
-    return std::nullopt;
-  }
-  std::optional<Fit> best;
-  const auto size = [](const CooperativeMatrixShape& s) { return uint64_t{s.m} * s.n * s.k; };
-  for (const CooperativeMatrixShape& shape : capabilities.cooperative_matrix_shapes) {
-    if (shape.a != ComponentType::kFloat16 || shape.b != ComponentType::kFloat16 ||
-        shape.c != ComponentType::kFloat32 || shape.result != ComponentType::kFloat32) {
-      continue;
-    }
-    for (const uint32_t step4 : kSteps4) {
-      const Fit candidate{shape, step4};
-      if (!divides(capabilities, tile, candidate) ||
-          shared_bytes(tile, step4, shape) > capabilities.max_shared_memory) {
-        continue;
-      }
-      if (!best || size(shape) > size(best->shape)) best = candidate;
-    }
-  }
-  return best;
+// The shape and step, in vectors of k, that a tile takes on a device, where it can be had there.
+std::optional<CooperativeFit> fit(const Capabilities& capabilities, const Tile& tile) {
+  return cooperative_fit(capabilities, tile.subgroups(), kSteps4,
+                         [&](const CooperativeFit& candidate) {
+                           return divides(capabilities, tile, candidate) &&
+                                  shared_bytes(tile, candidate.step, candidate.shape) <=
+                                      capabilities.max_shared_memory;
+                         });
 }
 
 template <const Tile& tile>
@@ -103,7 +79,7 @@ void emit(Emitter& emitter, const Node& node) {
 
 template <const Tile& tile>
 double cost(const KernelContext& context) {
-  const uint32_t step4 = fit(context.capabilities, tile).value().step4;
+  const uint32_t step4 = fit(context.capabilities, tile).value().step;
   const shader::Conv2dParams p = product_params(context);
   return guessed_seconds(
       context.capabilities, static_cast<double>(product_tiles(p, tile.pixels, tile.channels)),
