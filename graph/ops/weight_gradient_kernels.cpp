@@ -1,11 +1,11 @@
-// The ways to run conv2d_weight_gradient: each sums over runs of output rows into parts, which
-// another dispatch adds to the gradient.
-#include "graph/emitter.h"
-#include "graph/kernel.h"
+// The ways to run conv2d_weight_gradient. Those that sum over runs of output rows are here.
+#include <vector>
+
 #include "graph/ops/conv2d_rates.h"
 #include "graph/ops/conv2d_subgroup_kernels.h"
 #include "graph/ops/image_runs.h"
 #include "graph/ops/weight_gradient_problem.h"
+#include "graph/ops/weight_gradient_product.h"
 #include "graph/ops/weight_gradient_winograd_kernels.h"
 
 namespace caldera {
@@ -108,7 +108,8 @@ std::vector<KernelVariant> list_variants() {
                                    .texels = true,
                                    .cost = subgroup_cost,
                                    .whole_batch = true}};
-  for (const auto family : {weight_gradient_winograd_kernels()}) {
+  for (const auto family : {weight_gradient_winograd_kernels(), weight_gradient_coopmat_kernels(),
+                            weight_gradient_gemm_kernels()}) {
     list.insert(list.end(), family.begin(), family.end());
   }
   list.push_back({.name = "conv2d_weight_gradient_direct",

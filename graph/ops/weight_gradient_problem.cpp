@@ -9,12 +9,6 @@
 
 namespace caldera {
 
-namespace {
-
-constexpr uint32_t kRunOfPixels = 64;  // That a pointwise problem takes for a row.
-
-}  // namespace
-
 shader::Conv2dParams weight_gradient_conv_params(const WeightGradientProblem& problem) {
   const Conv2dWeightGradientAttrs& attrs = problem.attrs;
   return {
@@ -38,31 +32,26 @@ shader::Conv2dParams weight_gradient_conv_params(const WeightGradientProblem& pr
   };
 }
 
-void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_t wanted_parts,
-                const EmitRun& emit_run) {
-  const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
+namespace {
+
+constexpr uint32_t kRunOfPixels = 64;  // That a pointwise problem takes for a row.
+
+uint64_t most_parts(const Emitter& emitter, const WeightGradientProblem& problem) {
+  // All parts are one binding: half of what it spans, since each run rounds its own up.
+  const uint64_t part_bytes = problem.vectors_in_all() * sizeof(float[4]);
+  const uint64_t held = emitter.capabilities().max_storage_buffer_range / (2 * part_bytes);
+  return std::max<uint64_t>(held, 1);
+}
+
+// `p`: all but what differs by run.
+void emit_runs(Emitter& emitter, const Node& node, const WeightGradientProblem& problem,
+               const ImageRuns& plan, shader::WeightGradientParams p, const EmitRun& emit_run) {
   const ValueId x = node.inputs[0];
   const ValueId dy = node.inputs[1];
-  shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem)};
-  // Rows are counted for the whole run below, where they are runs of pixels.
-  const bool pointwise = problem.pointwise();
-  if (pointwise) {
-    p.conv.in_h = p.conv.out_h = 1;
-    p.conv.in_w = p.conv.out_w = kRunOfPixels;
-  }
-  const auto image_pixels = static_cast<uint64_t>(problem.dy.pixels());
   const uint64_t stride = problem.vectors_in_all();
-  // All parts are one binding: half of what it spans, since each run rounds its own up.
-  const uint64_t most_parts =
-      emitter.capabilities().max_storage_buffer_range / (2 * stride * sizeof(float[4]));
-  wanted_parts = std::clamp<uint64_t>(wanted_parts, 1, std::max<uint64_t>(most_parts, 1));
-  const ImageRuns plan = plan_runs(emitter, {problem.x, problem.dy}, most_bytes,
-                                   pointwise ? image_pixels : static_cast<uint64_t>(problem.dy.h),
-                                   wanted_parts, pointwise ? kRunOfPixels : 1);
-  p.part_rows = pointwise ? plan.part_items / kRunOfPixels : plan.part_items;
   const Binding parts = emitter.workspace(stride * plan.parts() * sizeof(float[4]));
   for (const ImageRun& run : plan.runs) {
-    p.conv.pixels = static_cast<uint32_t>(static_cast<uint64_t>(run.count) * image_pixels);
+    p.conv.pixels = static_cast<uint32_t>(run.count * problem.dy.pixels());
     p.first_part = run.first_part;
     p.parts = run.parts;
     Dispatch& dispatch = emit_run(problem, p,
@@ -75,6 +64,38 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
   const shader::AddPartsParams add{.vectors = static_cast<uint32_t>(stride), .parts = plan.parts()};
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::add_parts, add,
                    {parts, emitter.state(node.updates[0])}, stride);
+}
+
+}  // namespace
+
+void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_t wanted_parts,
+                const EmitRun& emit_run) {
+  const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
+  shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem)};
+  const bool pointwise = problem.pointwise();
+  if (pointwise) {
+    p.conv.in_h = p.conv.out_h = 1;
+    p.conv.in_w = p.conv.out_w = kRunOfPixels;
+  }
+  // Rows are counted for the whole run below, where they are runs of pixels.
+  const ImageRuns plan =
+      plan_runs(emitter, {problem.x, problem.dy}, most_bytes,
+                static_cast<uint64_t>(pointwise ? problem.dy.pixels() : problem.dy.h),
+                std::min(wanted_parts, most_parts(emitter, problem)), pointwise ? kRunOfPixels : 1);
+  p.part_rows = pointwise ? plan.part_items / kRunOfPixels : plan.part_items;
+  emit_runs(emitter, node, problem, plan, p, emit_run);
+}
+
+void emit_parts_of_pixels(Emitter& emitter, const Node& node, uint64_t wanted_parts, uint32_t step,
+                          const EmitRun& emit_run) {
+  const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
+  const ImageRuns plan =
+      plan_runs(emitter, {problem.x, problem.dy}, emitter.capabilities().max_storage_buffer_range,
+                static_cast<uint64_t>(problem.dy.pixels()),
+                std::min(wanted_parts, most_parts(emitter, problem)), step);
+  const shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem),
+                                       .part_pixels = plan.part_items};
+  emit_runs(emitter, node, problem, plan, p, emit_run);
 }
 
 uint64_t parts_for(uint64_t wanted, uint64_t tiles) {

@@ -48,9 +48,14 @@ using EmitRun = std::function<Dispatch&(const WeightGradientProblem& problem,
                                         std::vector<Binding> bindings)>;
 
 // The runs of images, of x and dy that one binding of `most_bytes` spans, then the sum of their
-// parts. A part is of whole output rows, or of pixels where all lie side by side.
+// parts. A part is of whole output rows, params.part_rows of them, or of pixels where all lie side
+// by side.
 void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_t wanted_parts,
                 const EmitRun& emit_run);
+// The same of what one storage buffer spans, in parts of a multiple of `step` pixels, whatever rows
+// those are in: params.part_pixels.
+void emit_parts_of_pixels(Emitter& emitter, const Node& node, uint64_t wanted_parts, uint32_t step,
+                          const EmitRun& emit_run);
 
 // Parts so many that there are `wanted` of them times `tiles` in all.
 uint64_t parts_for(uint64_t wanted, uint64_t tiles);

@@ -1,12 +1,12 @@
 #version 450
-// The weight gradient of a convolution as a matrix product in registers (weight_gradient_tile.glsl).
+// The weight gradient of a convolution as a matrix product in registers (weight_gradient_lanes.glsl).
 // Lanes hold filter places, tap and four input channels each; a step takes pixels of one output
 // row, and of each of them a lane loads what its filter place meets there.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
 #include "../common/storage.glsl"
 #include "weight_gradient_params.h"
-#include "weight_gradient_tile.glsl"
+#include "weight_gradient_lanes.glsl"
 
 layout(constant_id = 4) const bool kMasked = true;  // Whether filters reach into the padding.
 

@@ -1,9 +1,9 @@
 #version 450
 // dU += dM^T V for each of the 36 elements of a tile: a batch of matrix products in registers
-// (weight_gradient_tile.glsl), whose pixels here are tiles.
+// (weight_gradient_lanes.glsl), whose pixels here are tiles.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
-#include "weight_gradient_tile.glsl"
+#include "weight_gradient_lanes.glsl"
 #include "winograd_params.h"
 
 layout(push_constant) uniform Push { WinogradParams p; };

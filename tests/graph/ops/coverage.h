@@ -4,10 +4,20 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
+#include "caldera/device.h"
 #include "caldera/session.h"
 
+#include "tests/graph/ops/op_case.h"
+
 namespace caldera::test {
+
+// Tiles for GPUs, which a CPU driver compiles for seconds and runs slowest. There the smallest of
+// them stands for all on every case, and the others run where a case asks for it: conv2d_gemm's in
+// one precision, since halves change its loads and stores alone.
+bool left_out(const Device& device, const OpCase& test, Precision precision,
+              std::string_view variant);
 
 void count_as_reached(const std::string& variant, Precision precision);
 

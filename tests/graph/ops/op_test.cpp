@@ -68,18 +68,6 @@ bool takes(const Session& session, const std::string& variant) {
   return kernels.empty() || kernels[0].empty() || kernels[0] == variant;
 }
 
-// Tiles for GPUs, which a CPU driver compiles for seconds and runs slowest. There the smallest of
-// them stands for all on every case, and the others run where a case asks for it: conv2d_gemm's in
-// one precision, since halves change its loads and stores alone.
-bool left_out(const Device& device, const OpCase& test, Precision precision,
-              std::string_view variant) {
-  const bool gemm = variant.find("_gemm_") != variant.npos;
-  const bool coopmat = variant.find("_coopmat_") != variant.npos;
-  if (device.info().type != DeviceType::kCpu || !(gemm || coopmat)) return false;
-  if (variant.ends_with("_32x32")) return false;
-  return !test.every_tile || (gemm && precision == Precision::kFp16);
-}
-
 // Calls check(session) on a session of every variant that takes the graph's first node. `graph` is
 // the case's, or begins with it.
 template <typename Check>

@@ -1,0 +1,117 @@
+// conv2d_weight_gradient_coopmat in tiles of several sizes, as conv2d_coopmat has them. The
+// matrices' shape is the device's.
+#include <array>
+
+#include "graph/ops/cooperative_fit.h"
+#include "graph/ops/weight_gradient_product.h"
+
+namespace caldera {
+
+namespace {
+
+struct Tile {
+  uint32_t channels;
+  uint32_t columns;
+  uint32_t part_channels;  // Of a subgroup.
+  uint32_t part_columns;
+  KernelRate rate;
+
+  constexpr uint32_t subgroups() const {
+    return channels / part_channels * (columns / part_columns);
+  }
+  // Matrix units sum so fast that a part of fewer pixels would take longer to be added up.
+  GradientTile sums(uint32_t step) const { return {channels, columns, step, /*part_pixels=*/1024}; }
+};
+
+constexpr Tile k128x128{128, 128, 64, 32, {0.50, 0.3e9}};
+constexpr Tile k64x64{64, 64, 32, 32, {0.35, 0.4e9}};
+constexpr Tile k32x32{32, 32, 16, 16, {0.12, 0.5e9}};
+
+// Pixels that a step may take: of the first that fit, the most.
+constexpr std::array<uint32_t, 2> kSteps = {32, 16};
+
+// Of halves and floats, as weight_gradient_coopmat.comp declares them.
+uint64_t shared_bytes(const Tile& tile, const CooperativeFit& fit) {
+  const uint64_t operands =
+      2 * 8 * uint64_t{fit.step} * (tile.channels / 4 + 2 + tile.columns / 4 + 2);
+  return operands + uint64_t{tile.subgroups()} * fit.shape.m * fit.shape.n * 4;
+}
+
+bool divides(const Capabilities& capabilities, const Tile& tile, const CooperativeFit& fit) {
+  const uint32_t invocations = tile.subgroups() * capabilities.subgroup_size;
+  const auto loads_evenly = [&](uint32_t vectors_a_pixel) {
+    return invocations % vectors_a_pixel == 0 && fit.step * vectors_a_pixel % invocations == 0;
+  };
+  return tile.part_channels % fit.shape.m == 0 && tile.part_columns % fit.shape.n == 0 &&
+         fit.shape.m % 4 == 0 && fit.shape.n % 4 == 0 && fit.step % fit.shape.k == 0 &&
+         loads_evenly(tile.channels / 4) && loads_evenly(tile.columns / 4);
+}
+
+// The shape and step, in pixels, that a tile takes on a device, where it can be had there.
+std::optional<CooperativeFit> fit(const Capabilities& capabilities, const Tile& tile) {
+  return cooperative_fit(capabilities, tile.subgroups(), kSteps,
+                         [&](const CooperativeFit& candidate) {
+                           return divides(capabilities, tile, candidate) &&
+                                  shared_bytes(tile, candidate) <= capabilities.max_shared_memory;
+                         });
+}
+
+template <const Tile& tile>
+bool supported(const KernelContext& context) {
+  return context.precision == Precision::kFp16 &&
+         !shader_spirv(ShaderId::weight_gradient_coopmat).empty() &&
+         fit(context.capabilities, tile) && is_gradient_product(context);
+}
+
+template <const Tile& tile>
+void emit(Emitter& emitter, const Node& node) {
+  const uint32_t lanes = emitter.capabilities().subgroup_size;
+  const uint32_t invocations = tile.subgroups() * lanes;
+  const auto [shape, step] = fit(emitter.capabilities(), tile).value();
+  const GradientTile sums = tile.sums(step);
+  const WeightGradientProblem whole(emitter.graph(), node, emitter.precision());
+  const uint64_t tiles = gradient_tiles(whole, sums);
+  const std::array<uint32_t, 9> constants = {
+      tile.channels, sums.places(), step, tile.part_channels, tile.part_columns, shape.m,
+      shape.n,       shape.k,       lanes};
+  emit_parts_of_pixels(
+      emitter, node, gradient_parts(whole, sums), step,
+      [&](const WeightGradientProblem&, const shader::WeightGradientParams& p,
+          std::vector<Binding> bindings) -> Dispatch& {
+        Dispatch& dispatch =
+            emitter.dispatch(id_of(emitter.graph(), node), ShaderId::weight_gradient_coopmat, p,
+                             std::move(bindings), tiles * p.parts * invocations, invocations);
+        dispatch.constants.insert(dispatch.constants.end(), constants.begin(), constants.end());
+        dispatch.required_subgroup_size = lanes;
+        return dispatch;
+      });
+}
+
+template <const Tile& tile>
+double cost(const KernelContext& context) {
+  const uint32_t step = fit(context.capabilities, tile).value().step;
+  return guessed_seconds(context, tile.sums(step), tile.rate, kGpuMatrixRate);
+}
+
+template <const Tile& tile>
+constexpr KernelVariant variant(std::string_view name) {
+  return {.name = name,
+          .supported = supported<tile>,
+          .emit = emit<tile>,
+          .cost = cost<tile>,
+          .whole_batch = true};
+}
+
+constexpr KernelVariant kVariants[] = {
+    variant<k128x128>("conv2d_weight_gradient_coopmat_128x128"),
+    variant<k64x64>("conv2d_weight_gradient_coopmat_64x64"),
+    variant<k32x32>("conv2d_weight_gradient_coopmat_32x32"),
+};
+
+}  // namespace
+
+std::span<const KernelVariant> weight_gradient_coopmat_kernels() {
+  return kVariants;
+}
+
+}  // namespace caldera

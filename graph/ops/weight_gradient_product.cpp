@@ -1,0 +1,53 @@
+// A weight gradient has few tiles and many pixels, so a GPU is filled by parts of the pixels that
+// are summed side by side.
+#include "graph/ops/weight_gradient_product.h"
+
+#include <algorithm>
+
+#include "graph/align.h"
+#include "graph/ops/image_runs.h"
+
+namespace caldera {
+
+namespace {
+
+// So many for each processor that the last ones to end keep few waiting.
+constexpr auto kWorkgroups = static_cast<uint64_t>(4 * kGpuProcessors);
+
+uint64_t pixels_in_all(const WeightGradientProblem& problem) {
+  return static_cast<uint64_t>(problem.dy.n * problem.dy.pixels());
+}
+
+}  // namespace
+
+bool is_gradient_product(const KernelContext& context) {
+  const WeightGradientProblem problem(context);
+  const int64_t groups = problem.attrs.groups;
+  const bool whole_vectors =
+      groups == 1 || (problem.weight[1] % 4 == 0 && problem.weight[0] / groups % 4 == 0);
+  return whole_vectors && images_a_binding(context.capabilities, {problem.x, problem.dy},
+                                           context.capabilities.max_storage_buffer_range) > 0;
+}
+
+uint64_t gradient_tiles(const WeightGradientProblem& problem, const GradientTile& tile) {
+  const auto groups = static_cast<uint64_t>(problem.attrs.groups);
+  const uint64_t channels = uint64_t{vectors(problem.weight[0] / problem.attrs.groups)} * 4;
+  return groups * ceil_div(channels, tile.channels) * ceil_div(problem.places(), tile.places());
+}
+
+uint64_t gradient_parts(const WeightGradientProblem& problem, const GradientTile& tile) {
+  const uint64_t wanted = parts_for(kWorkgroups, gradient_tiles(problem, tile));
+  return std::clamp<uint64_t>(pixels_in_all(problem) / tile.part_pixels, 1, wanted);
+}
+
+double guessed_seconds(const KernelContext& context, const GradientTile& tile, KernelRate rate,
+                       double processor_rate) {
+  const WeightGradientProblem problem(context);
+  const uint64_t parts = gradient_parts(problem, tile);
+  const uint64_t pixels = round_up(ceil_div(pixels_in_all(problem), parts), tile.step);
+  return guessed_seconds(
+      context.capabilities, static_cast<double>(gradient_tiles(problem, tile) * parts),
+      static_cast<double>(pixels) * tile.channels * tile.columns, rate, processor_rate);
+}
+
+}  // namespace caldera

@@ -1,0 +1,37 @@
+// A sum of outer products in registers: one subgroup a workgroup, no shared memory. Lanes hold
+// vectors of input channels, gradients are broadcast by shuffle.
+//
+//                      S vectors of four input channels, one a lane
+//                    +-----------------------------------------------------------+
+//   4 B output       |  4 B vectors of sums a lane                               |
+//   channels of dy   |                                                           |
+//                    +-----------------------------------------------------------+
+//
+// A step takes K pixels. Of each a lane loads its own vector of x; of dy it loads four channels of
+// every S / B th pixel. Sums are finished channel by channel, so that a compiler with few registers
+// keeps one channel's in them through a whole step. S, the subgroup's size, is 8 or more.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+layout(constant_id = 1) const uint kBlocks = 4;  // B: vectors of output channels.
+layout(constant_id = 2) const uint kPixels = 2;  // Of dy that a load of all lanes takes: S / B.
+layout(constant_id = 3) const uint kLoads = 4;   // Such loads a step: K = kLoads * kPixels.
+
+const uint kOutputs = 4 * kBlocks;
+const uint kStep = kLoads * kPixels;
+
+vec4 sums[kOutputs];
+
+void clear_sums() {
+  [[unroll]] for (uint o = 0; o < kOutputs; ++o) sums[o] = vec4(0);
+}
+
+// sums += dy^T x of a step: the lane's share of dy, and its own vector of x at each pixel.
+void add_products(vec4 g[kLoads], vec4 v[kStep]) {
+  [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
+    [[unroll]] for (uint q = 0; q < kStep; ++q) {
+      sums[o] += subgroupShuffle(g[q / kPixels][o % 4], q % kPixels * kBlocks + o / 4) * v[q];
+    }
+  }
+}
