@@ -16,11 +16,20 @@ std::string describe(const Epilogue& epilogue) {
   return text;
 }
 
-std::string describe(const Conv2dAttrs& attrs) {
+// Of a convolution, or its weight's gradient.
+template <typename WindowAttrs>
+std::string describe_window(const WindowAttrs& attrs) {
   const auto size = [](Size2d s) { return fmt::format("{}x{}", s.h, s.w); };
-  return fmt::format(" stride {} padding {} dilation {} groups {}{}{}", size(attrs.stride),
-                     size(attrs.padding), size(attrs.dilation), attrs.groups,
-                     attrs.bias ? " bias" : "", describe(attrs.epilogue));
+  return fmt::format(" stride {} padding {} dilation {} groups {}", size(attrs.stride),
+                     size(attrs.padding), size(attrs.dilation), attrs.groups);
+}
+
+std::string describe(const Conv2dAttrs& attrs) {
+  return describe_window(attrs) + (attrs.bias ? " bias" : "") + describe(attrs.epilogue);
+}
+
+std::string describe(const Conv2dWeightGradientAttrs& attrs) {
+  return describe_window(attrs);
 }
 
 std::string describe(const LinearAttrs& attrs) {
@@ -36,9 +45,11 @@ std::string describe(const OtherAttrs&) {
 
 std::string problem_key(const Graph& graph, const Node& node, Precision precision) {
   std::string key = fmt::format("{} {}", op_name(node.kind()), precision_name(precision));
-  for (const ValueId input : node.inputs) {
-    const Shape& shape = graph.value(input).shape;
-    if (shape.size() > 1) key += fmt::format(" {}", fmt::join(shape, "x"));
+  for (const auto& list : {node.inputs, node.updates}) {
+    for (const ValueId value : list) {
+      const Shape& shape = graph.value(value).shape;
+      if (shape.size() > 1) key += fmt::format(" {}", fmt::join(shape, "x"));
+    }
   }
   return key + std::visit([](const auto& attrs) { return describe(attrs); }, node.attrs);
 }

@@ -37,6 +37,15 @@ Floats random_floats(std::mt19937& random, int64_t count) {
   return values;
 }
 
+// What training adds is little next to the convolutions, or has but one good kernel; but for this.
+bool is_weight_gradient(const Node& node) {
+  return node.kind() == OpKind::kConv2dWeightGradient;
+}
+
+int64_t batch_of(const Graph& graph, const Node& node) {
+  return graph.value(is_weight_gradient(node) ? node.inputs[1] : node.output).shape[0];
+}
+
 // `node` alone: its activations become inputs. Images are reduced to `images` at most.
 Graph graph_of(const Graph& graph, const Node& node, int64_t images) {
   Graph alone;
@@ -60,21 +69,30 @@ Graph graph_of(const Graph& graph, const Node& node, int64_t images) {
     input = append(value);
     if (activation) alone.inputs.push_back(input);
   }
-  Value output = graph.value(node.output);
-  output.shape[0] = std::min(output.shape[0], images);
-  output.producer = static_cast<NodeId>(0);
-  copy.output = append(output);
-  alone.outputs = {copy.output};
+  for (ValueId& update : copy.updates) update = append(graph.value(update));
+  if (is_weight_gradient(node)) {
+    alone.outputs = {copy.inputs[1]};  // A graph needs one.
+  } else {
+    Value output = graph.value(node.output);
+    output.shape[0] = std::min(output.shape[0], images);
+    output.producer = static_cast<NodeId>(0);
+    copy.output = append(output);
+    alone.outputs = {copy.output};
+  }
   alone.nodes.push_back(std::move(copy));
   return alone;
 }
 
-// A problem with random operands and the reference's result of them.
+// A problem with random operands and the reference's result of them: the node's output, or what it
+// adds to a gradient that was zero.
 struct Problem {
   Graph graph;
   Weights weights;
   std::vector<Floats> inputs;
   Floats expected;
+
+  const Node& node() const { return graph.nodes[0]; }
+  ValueId result() const { return is_weight_gradient(node()) ? node().updates[0] : node().output; }
 };
 
 // All images of the batch repeat the first few, so that the reference need compute no more.
@@ -88,14 +106,24 @@ Floats repeat_images(const Floats& few, int64_t of, int64_t images) {
   return all;
 }
 
+// A sum over images counts each of the few as often as it is repeated.
+void weigh_images(Floats& few, int64_t of, int64_t images) {
+  const size_t image = few.size() / static_cast<size_t>(of);
+  for (size_t i = 0; i < few.size(); ++i) {
+    const auto which = static_cast<int64_t>(i / image);
+    few[i] *= static_cast<float>((images - which + of - 1) / of);
+  }
+}
+
 Result<Problem> make_problem(const Graph& graph, const Node& node) {
   std::mt19937 random(7);
-  const int64_t batch = graph.value(node.output).shape[0];
+  const int64_t batch = batch_of(graph, node);
   const int64_t few = std::min(batch, kReferenceImages);
   Problem problem{graph_of(graph, node, batch), {}, {}, {}};
   const Graph reduced = graph_of(graph, node, few);
   for (const Value& value : problem.graph.values) {
     if (value.role == ValueRole::kInput || value.role == ValueRole::kActivation) continue;
+    if (value.starts_at_zero) continue;
     problem.weights[value.name] =
         Tensor::from_floats(value.shape, random_floats(random, element_count(value.shape)));
   }
@@ -104,8 +132,11 @@ Result<Problem> make_problem(const Graph& graph, const Node& node) {
     inputs.push_back(random_floats(random, element_count(reduced.value(input).shape)));
     problem.inputs.push_back(repeat_images(inputs.back(), few, batch));
   }
+  const bool sums = is_weight_gradient(node);
+  if (sums) weigh_images(inputs[1], few, batch);
   CALDERA_TRY_ASSIGN(const ReferenceValues values, run_reference(reduced, problem.weights, inputs));
-  problem.expected = repeat_images(values[reduced.outputs[0]], few, batch);
+  const Floats& result = values[problem.result()];  // The graphs' values are the same.
+  problem.expected = sums ? result : repeat_images(result, few, batch);
   return problem;
 }
 
@@ -117,6 +148,17 @@ Result<double> node_seconds(const Session& session) {
     if (dispatch.node != NodeId::kNone) seconds += dispatch.seconds;
   }
   return seconds;
+}
+
+// Runs the session once; the problem's result by it.
+Result<Floats> run_once(Session& session, const Problem& problem,
+                        const std::vector<std::span<const float>>& inputs,
+                        const std::vector<std::span<float>>& outputs) {
+  CALDERA_TRY(session.run(inputs, outputs));
+  if (!is_weight_gradient(problem.node())) return Floats(outputs[0].begin(), outputs[0].end());
+  CALDERA_TRY_ASSIGN(const Weights states, session.states());
+  const auto gradient = states.at(problem.graph.value(problem.result()).name).floats();
+  return Floats(gradient.begin(), gradient.end());
 }
 
 // `best`: the least seconds of a variant so far.
@@ -139,10 +181,12 @@ Result<KernelTrial> try_kernel(const Device& device, const Problem& problem,
     return trial;
   }
   const std::vector<std::span<const float>> inputs(problem.inputs.begin(), problem.inputs.end());
-  Floats output(problem.expected.size(), std::numeric_limits<float>::quiet_NaN());
-  const std::span<float> outputs[] = {output};
-  CALDERA_TRY(session->run(inputs, outputs));  // Drivers may compile as late as now.
-  trial.error = relative_l2(output, problem.expected);
+  const Shape& shape = problem.graph.value(problem.graph.outputs[0]).shape;
+  Floats output(static_cast<size_t>(element_count(shape)), std::numeric_limits<float>::quiet_NaN());
+  const std::vector<std::span<float>> outputs{output};
+  // Drivers may compile as late as now.
+  CALDERA_TRY_ASSIGN(const Floats result, run_once(*session, problem, inputs, outputs));
+  trial.error = relative_l2(result, problem.expected);
   const double tolerance = session->precision() == Precision::kFp16 ? kTolerance16 : kTolerance32;
   if (!(trial.error <= tolerance)) {
     trial.refusal = "its results differ from the CPU's";
@@ -170,6 +214,13 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// Of training steps that leave the weights as they are, so that no run computes with infinities.
+Floats still_scalars() {
+  Floats scalars(kScalarCount, 1.0f);
+  scalars[static_cast<size_t>(ScalarSlot::kLearningRate)] = 0;
+  return scalars;
+}
+
 // Whole runs with and without what was measured, in turns, so that drift hits both alike.
 Status compare_whole(const Device& device, const Graph& graph, const Weights& weights,
                      const SessionOptions& given, const Tuning& tuning, TuneReport& report) {
@@ -181,7 +232,9 @@ Status compare_whole(const Device& device, const Graph& graph, const Weights& we
   std::mt19937 random(9);
   std::vector<Floats> inputs, outputs;
   for (const ValueId id : graph.inputs) {
-    inputs.push_back(random_floats(random, element_count(graph.value(id).shape)));
+    const Value& input = graph.value(id);
+    inputs.push_back(random_floats(random, element_count(input.shape)));
+    if (input.name == "scalars") inputs.back() = still_scalars();
   }
   for (const ValueId id : graph.outputs) {
     outputs.emplace_back(static_cast<size_t>(element_count(graph.value(id).shape)));
@@ -234,8 +287,8 @@ class Tuner {
     std::map<std::string, size_t> index;
     for (size_t i = 0; i < plan_.graph.nodes.size(); ++i) {
       const Node& node = plan_.graph.nodes[i];
-      // What training adds is little next to the convolutions, or has but one good kernel.
-      if (node.kind() > OpKind::kDropout || variants_of(node).size() < 2) continue;
+      if (node.kind() > OpKind::kDropout && !is_weight_gradient(node)) continue;
+      if (variants_of(node).size() < 2) continue;
       const std::string problem = problem_key(plan_.graph, node, plan_.precision);
       if (options_.only_missing && !known_.choice(problem).empty()) continue;
       const auto [at, is_new] = index.emplace(problem, report_.layers.size());

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "caldera/autodiff.h"
 #include "caldera/tuner.h"
 
 #include "tools/arguments.h"
@@ -21,6 +22,7 @@ struct Args {
   ModelArgs model;
   DeviceArgs device;
   SizeArgs size{.batch = 1};
+  bool train = false;
   bool json = false;
 };
 
@@ -77,7 +79,11 @@ Result<int> run_tune(const Args& args) {
   }
   Size2d size = model.input_size();
   if (args.size.input_size > 0) size = {args.size.input_size, args.size.input_size};
-  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(args.size.batch, size));
+  CALDERA_TRY_ASSIGN(Graph graph, model.graph(args.size.batch, size));
+  if (args.train) {
+    CALDERA_TRY_ASSIGN(TrainingGraph training, make_training_graph(graph, {}));
+    graph = std::move(training.graph);
+  }
   TuneOptions options;
   options.session = args.device.session();
   std::optional<Progress> progress;
@@ -92,6 +98,7 @@ Result<int> run_tune(const Args& args) {
     Json layers = Json::array();
     for (const LayerTuning& layer : report.layers) layers.push_back(to_json(layer));
     print_json({{"model", model.architecture().full_name()},
+                {"train", args.train},
                 {"batch", args.size.batch},
                 {"device", device.info().name},
                 {"driver", device.info().driver_info},
@@ -124,13 +131,16 @@ void add_tune(CLI::App& app, Action& action) {
       "fastest for later runs of any command on this device and driver.");
   add_model(*command, args->model);
   add_size_options(*command, args->size, "Images a run (1): each batch is tuned by itself");
+  command->add_flag("--train", args->train,
+                    "The layers of a training step: forward, and both gradients of each");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(
       "Takes from seconds to minutes. What is kept lies beside the compiled pipelines, in\n"
       "$XDG_CACHE_HOME/caldera or ~/.cache/caldera.\n"
       "Example:\n"
-      "  caldera tune resnet50.pth --batch 8");
+      "  caldera tune resnet50.pth --batch 8\n"
+      "  caldera tune cifar_resnet20 --batch 128 --train");
   on_chosen(*command, action, args, run_tune);
 }
 

@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "caldera/autodiff.h"
+
 #include "graph/problem_key.h"
 #include "runtime/device_impl.h"
 #include "runtime/tuning.h"
@@ -21,6 +23,7 @@ namespace caldera {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -93,6 +96,35 @@ TEST_F(Tuner, MeasuresOnlyWhatIsMissingWhereAsked) {
   const auto again = tune(device, graph_, weights_, options);
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_THAT(again->layers, IsEmpty());
+}
+
+// A training step's weight gradients too, which are no node's output.
+TEST_F(Tuner, MeasuresWeightGradientsByEveryKernel) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  GraphBuilder b;
+  ValueId x = b.input("x", {5, 3, 9, 7});  // No whole number of the images that the CPU computes.
+  x = b.conv2d("conv", x, 8, {3, 3}, {.stride = {2, 1}, .padding = {1, 1}});
+  b.output(b.linear("head", b.flatten("flatten", x), 3));
+  const Graph graph = make_training_graph(std::move(b).finish().value(), {}).value().graph;
+  const Device device = open();
+  const auto report = tune(device, graph, test::random_weights(graph));
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  int gradients = 0;
+  for (const LayerTuning& layer : report->layers) {
+    if (!layer.problem.starts_with("conv2d_weight_gradient")) continue;
+    ++gradients;
+    EXPECT_GT(layer.trials.size(), 1u);
+    for (const KernelTrial& trial : layer.trials) {
+      EXPECT_THAT(trial.refusal, IsEmpty()) << layer.problem << " by " << trial.kernel;
+      EXPECT_GT(trial.error, 0) << trial.kernel;
+      EXPECT_LE(trial.error, 1e-5) << trial.kernel;
+    }
+  }
+  EXPECT_EQ(gradients, 2);
+  TuneOptions options;
+  options.only_missing = true;
+  EXPECT_THAT(tune(device, graph, test::random_weights(graph), options)->layers, IsEmpty());
 }
 
 // A program that keeps nothing is tuned for as long as its device is open.
@@ -216,6 +248,26 @@ TEST(ProblemKey, TellsApartWhateverAKernelCan) {
   with([](Conv2dAttrs& attrs) { attrs.epilogue.residual = true; });
   with([](Conv2dAttrs& attrs) { attrs.epilogue.activation = Activation::kRelu; });
   EXPECT_EQ(keys.size(), 10u);
+}
+
+// Of an input and an output of the same sizes there are filters of several, each with its padding.
+TEST(ProblemKey, TellsWeightGradientsApartByTheirFilters) {
+  GraphBuilder b;
+  ValueId x = b.input("x", {3, 16, 12, 12});
+  x = b.conv2d("small", x, 16, {1, 1});
+  x = b.conv2d("large", x, 16, {3, 3}, {.padding = {1, 1}});
+  x = b.conv2d("wide", x, 16, {3, 3}, {.padding = {2, 2}, .dilation = {2, 2}});
+  x = b.conv2d("grouped", x, 16, {3, 3}, {.padding = {1, 1}, .groups = 4});
+  b.output(b.linear("head", b.flatten("flatten", x), 3));
+  const Graph graph = make_training_graph(std::move(b).finish().value(), {}).value().graph;
+  std::set<std::string> keys;
+  for (const Node& node : graph.nodes) {
+    if (node.kind() != OpKind::kConv2dWeightGradient) continue;
+    keys.insert(problem_key(graph, node, Precision::kFp32));
+  }
+  EXPECT_EQ(keys.size(), 5u);
+  EXPECT_THAT(keys, Contains("conv2d_weight_gradient fp32 3x16x12x12 3x16x12x12 16x16x3x3 stride "
+                             "1x1 padding 1x1 dilation 1x1 groups 1"));
 }
 
 }  // namespace
