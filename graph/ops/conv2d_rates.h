@@ -1,6 +1,6 @@
 // What kernels are guessed to take, for KernelVariant::cost: the numbers behind an order of
-// variants that nobody measured on the device at hand. All are here but the rates of conv2d_gemm's
-// and conv2d_coopmat's tiles, which stand beside the tiles. Guesses are compared with each other
+// variants that nobody measured on the device at hand. All are here but the rates of the tiles of
+// *_gemm and *_coopmat, which stand beside the tiles. Guesses are compared with each other
 // alone. Those of software drivers were measured (lavapipe, two cores); those of GPUs come from the
 // designs: which part of a processor's peak a tile's loads leave to its multiply-adds.
 #pragma once
@@ -44,6 +44,8 @@ constexpr KernelRate kSubgroupRate{0.20, 0};
 constexpr KernelRate kWinogradRate{0.05, 0};
 // On GPUs alone, as above.
 constexpr KernelRate kWeightGradientRate{0.15, 0};
+// As fast as tiles in shared memory on lavapipe, and two to five times so on SwiftShader.
+constexpr KernelRate kWeightGradientDirectRate{0.01, 1.3e9};
 constexpr KernelRate kPanelRate{0.15, 10e9};
 
 // The same of kernels whose invocations are independent of each other.

@@ -97,8 +97,9 @@ void emit_direct(Emitter& emitter, const Node& node) {
 double direct_cost(const KernelContext& context) {
   const Problem problem(context);
   const auto work = static_cast<double>(problem.dy.n * problem.dy.pixels()) * 4;
-  return guessed_seconds_of_invocations(
-      context.capabilities, static_cast<double>(problem.vectors_in_all()), work, kDirectRate);
+  return guessed_seconds_of_invocations(context.capabilities,
+                                        static_cast<double>(problem.vectors_in_all()), work,
+                                        kWeightGradientDirectRate);
 }
 
 std::vector<KernelVariant> list_variants() {

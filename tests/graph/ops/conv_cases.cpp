@@ -152,8 +152,9 @@ std::vector<OpCase> odd_conv_cases() {
   table.push_back({{1, 4, 7, 7}, 4, {11, 11}, {.padding = {5, 5}}});
   std::vector<OpCase> cases = make_cases(table);
 
-  // More than one large tile each way, and a last one that is not whole.
-  ConvShape large{{2, 10, 9, 9}, 134, {3, 3}, {.padding = {1, 1}, .bias = true}};
+  // More than one large tile each way, of the weight gradient too, and a last one that is not
+  // whole.
+  ConvShape large{{2, 18, 9, 9}, 134, {3, 3}, {.padding = {1, 1}, .bias = true}};
   OpCase tiles = conv_case(describe(large) + " relu residual", large);
   tiles.graph = with_epilogue(std::move(tiles.graph), true, Activation::kRelu);
   tiles.every_tile = true;

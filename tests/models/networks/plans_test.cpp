@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "caldera/architecture.h"
@@ -49,6 +50,23 @@ Capabilities software() {
   limits.subgroup_size_control = true;
   limits.cpu = true;
   limits.max_shared_memory = 32 << 10;
+  return limits;
+}
+
+// The GPU with matrix units of the usual shape.
+Capabilities gpu_with_matrices() {
+  Capabilities limits = gpu();
+  limits.subgroup_size_control = limits.cooperative_matrix = true;
+  using enum ComponentType;
+  limits.cooperative_matrix_shapes = {{16, 16, 16, kFloat16, kFloat16, kFloat32, kFloat32}};
+  return limits;
+}
+
+// SwiftShader's subgroups, too small for kernels of subgroups.
+Capabilities software_of_four_lanes() {
+  Capabilities limits = software();
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 4;
+  limits.fp16 = false;
   return limits;
 }
 
@@ -97,6 +115,19 @@ Plan plan(const Capabilities& capabilities, const std::string& name, int64_t bat
       .value();
 }
 
+// Of a step by SGD that trains all layers.
+Plan training_plan(const Capabilities& capabilities, const std::string& name, int64_t batch,
+                   Precision precision = Precision::kFp32) {
+  const Graph forward = build_graph(find_architecture(name).value(), batch).value();
+  const Graph graph = make_training_graph(forward, {}).value().graph;
+  Weights weights;
+  for (const Value& value : graph.values) {
+    if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
+    if (!value.starts_at_zero) weights.emplace(value.name, hollow_tensor(value.shape));
+  }
+  return make_plan(capabilities, "a device", graph, weights, {.precision = precision}).value();
+}
+
 class Arena : public testing::TestWithParam<std::tuple<std::string, int64_t>> {};
 
 TEST_P(Arena, IsWithinATenthOfTheLeastThatLifetimesAllow) {
@@ -126,16 +157,61 @@ INSTANTIATE_TEST_SUITE_P(Architectures, Arena,
                                   std::to_string(std::get<1>(test.param));
                          });
 
+void expect_constants(const Dispatch& dispatch) {
+  EXPECT_EQ(dispatch.constants.size(),
+            reflect(shader_spirv(dispatch.shader)).value().specialization_constants)
+      << shader_name(dispatch.shader);
+}
+
 // What a shader's specialization leaves out keeps the shader's default, in silence.
 TEST(Plans, GiveEveryShaderAllItsConstants) {
   for (const auto device : {gpu, software}) {
     for (const char* name : {"resnet50", "vgg16", "cifar_resnet20", "resnext50_32x4d"}) {
-      for (const Dispatch& dispatch : plan(device(), name, 1).dispatches) {
-        EXPECT_EQ(dispatch.constants.size(),
-                  reflect(shader_spirv(dispatch.shader)).value().specialization_constants)
-            << shader_name(dispatch.shader);
-      }
+      for (const Dispatch& dispatch : plan(device(), name, 1).dispatches)
+        expect_constants(dispatch);
     }
+  }
+  for (const auto device : {gpu, gpu_with_matrices, software}) {
+    for (const Precision precision : {Precision::kFp32, Precision::kFp16}) {
+      const Plan made = training_plan(device(), "resnet18", 8, precision);
+      for (const Dispatch& dispatch : made.dispatches) expect_constants(dispatch);
+    }
+  }
+}
+
+// The kernels of all weight gradients of a step, by the name before their tile's.
+std::set<std::string> weight_gradients(const Capabilities& capabilities, const std::string& net,
+                                       Precision precision) {
+  const Plan made = training_plan(capabilities, net, /*batch=*/32, precision);
+  std::set<std::string> families;
+  for (size_t i = 0; i < made.graph.nodes.size(); ++i) {
+    if (made.graph.nodes[i].kind() != OpKind::kConv2dWeightGradient) continue;
+    const std::string name(made.kernels[i]->name);
+    families.insert(name.substr(0, name.find_last_not_of("x0123456789_") + 1));
+  }
+  return families;
+}
+
+TEST(Plans, SumWeightGradientsByWhatEachKindOfDeviceIsFastAt) {
+  using testing::ElementsAre;
+  const bool matrices = !shader_spirv(ShaderId::weight_gradient_coopmat).empty();
+  for (const char* net :
+       {"resnet18", "resnet50", "cifar_resnet20", "vgg16_bn", "resnext50_32x4d"}) {
+    SCOPED_TRACE(net);
+    for (const Precision precision : {Precision::kFp32, Precision::kFp16}) {
+      EXPECT_THAT(weight_gradients(gpu(), net, precision),
+                  ElementsAre("conv2d_weight_gradient_gemm"));
+    }
+    EXPECT_THAT(
+        weight_gradients(gpu_with_matrices(), net, Precision::kFp16),
+        ElementsAre(matrices ? "conv2d_weight_gradient_coopmat" : "conv2d_weight_gradient_gemm"));
+  }
+  for (const char* net : {"resnet18", "resnet50", "cifar_resnet20"}) {
+    SCOPED_TRACE(net);
+    EXPECT_THAT(weight_gradients(software(), net, Precision::kFp32),
+                ElementsAre("conv2d_weight_gradient_subgroup"));
+    EXPECT_THAT(weight_gradients(software_of_four_lanes(), net, Precision::kFp32),
+                ElementsAre("conv2d_weight_gradient_direct"));
   }
 }
 
