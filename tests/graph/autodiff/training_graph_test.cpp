@@ -238,7 +238,7 @@ TEST(TrainingSlices, SumOverTheWholeBatchAllTheSame) {
     Capabilities limits = own;
     limits.max_storage_buffer_range = bytes;
     limits.max_texel_buffer_elements = bytes / 40;
-    limits.max_workgroup_count[0] = 5;  // Tiles are found by their place in the grid, folded or not.
+    limits.max_workgroup_count[0] = 5;  // Longer dispatches are folded.
     EXPECT_GT(dispatches(limits), dispatches(own));
     for (const std::string kernel : {"subgroup", "gemm_32x32", "direct"}) {
       SCOPED_TRACE(kernel);
