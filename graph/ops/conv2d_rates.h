@@ -44,7 +44,7 @@ constexpr KernelRate kSubgroupRate{0.20, 0};
 constexpr KernelRate kWinogradRate{0.05, 0};
 // On GPUs alone, as above.
 constexpr KernelRate kWeightGradientRate{0.15, 0};
-// As fast as tiles in shared memory on lavapipe, and two to five times so on SwiftShader.
+// As fast as tiles in shared memory on lavapipe, and two to fifteen times so on SwiftShader.
 constexpr KernelRate kWeightGradientDirectRate{0.01, 1.3e9};
 constexpr KernelRate kPanelRate{0.15, 10e9};
 
