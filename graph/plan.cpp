@@ -203,7 +203,7 @@ class Planner {
   // kernels bind whole.
   bool is_batched(ValueId id) const {
     const Value& value = plan_.graph.value(id);
-    if (value.role == ValueRole::kInput) return value.name != "scalars";
+    if (value.role == ValueRole::kInput) return value.shape != Shape{1, kScalarCount};
     if (value.role != ValueRole::kActivation) return false;
     const OpKind maker = plan_.graph.node(value.producer).kind();
     return maker != OpKind::kTransposeWeight && maker != OpKind::kBatchStatistics &&
@@ -263,14 +263,20 @@ class Planner {
         if (binding.size <= capabilities_.max_storage_buffer_range) continue;
         const bool weights =
             binding.kind == BindingKind::kWeight || binding.kind == BindingKind::kState;
+        const bool workspace = binding.kind == BindingKind::kWorkspace;
         return Error{
             ErrorCode::kUnsupported,
             fmt::format("{}: its {} take {} MiB, and {} binds at most {} MiB at once: choose "
                         "another device, {}",
-                        plan_.graph.node(dispatch.node).name, weights ? "weights" : "images",
+                        plan_.graph.node(dispatch.node).name,
+                        weights     ? "weights"
+                        : workspace ? "workspaces"
+                                    : "images",
                         binding.size >> 20, device_name_,
                         capabilities_.max_storage_buffer_range >> 20,
-                        weights ? "or a narrower net" : "smaller images or a narrower net")};
+                        weights     ? "or a narrower net"
+                        : workspace ? "a smaller batch or a narrower net"
+                                    : "smaller images or a narrower net")};
       }
     }
     return {};

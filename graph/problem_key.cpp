@@ -16,10 +16,13 @@ std::string describe(const Epilogue& epilogue) {
   return text;
 }
 
+std::string size(Size2d s) {
+  return fmt::format("{}x{}", s.h, s.w);
+}
+
 // Of a convolution, or its weight's gradient.
 template <typename WindowAttrs>
 std::string describe_window(const WindowAttrs& attrs) {
-  const auto size = [](Size2d s) { return fmt::format("{}x{}", s.h, s.w); };
   return fmt::format(" stride {} padding {} dilation {} groups {}", size(attrs.stride),
                      size(attrs.padding), size(attrs.dilation), attrs.groups);
 }
@@ -30,6 +33,32 @@ std::string describe(const Conv2dAttrs& attrs) {
 
 std::string describe(const Conv2dWeightGradientAttrs& attrs) {
   return describe_window(attrs);
+}
+
+std::string describe(const MaxPool2dAttrs& attrs) {
+  return fmt::format(" kernel {} stride {} padding {} dilation {}", size(attrs.kernel),
+                     size(attrs.stride), size(attrs.padding), size(attrs.dilation));
+}
+
+std::string describe(const AvgPool2dAttrs& attrs) {
+  return fmt::format(" kernel {} stride {} padding {}{}", size(attrs.kernel), size(attrs.stride),
+                     size(attrs.padding), attrs.count_include_pad ? " counting padding" : "");
+}
+
+std::string describe(const MaxPool2dGradientAttrs& attrs) {
+  return describe(attrs.pool);
+}
+
+std::string describe(const AvgPool2dGradientAttrs& attrs) {
+  return describe(attrs.pool) + " of " + size(attrs.input);
+}
+
+std::string describe(const AdaptiveAvgPool2dAttrs& attrs) {
+  return " to " + size(attrs.output);
+}
+
+std::string describe(const AdaptiveAvgPool2dGradientAttrs& attrs) {
+  return " of " + size(attrs.input);
 }
 
 std::string describe(const LinearAttrs& attrs) {

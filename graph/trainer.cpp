@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -182,6 +183,7 @@ int64_t Trainer::updates_at_scale() const {
 }
 void Trainer::set_loss_scale(float scale, int64_t updates_at_scale) {
   if (!impl_->mixed()) return;
+  assert(scale > 0 && std::isfinite(scale));
   impl_->loss_scale = scale;
   impl_->updates_at_scale = updates_at_scale;
 }

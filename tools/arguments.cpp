@@ -154,14 +154,30 @@ void add_view_options(CLI::App& command, ViewArgs& args) {
       ->check(CLI::Range(1, 8192));
 }
 
+CLI::Option* add_step_options(CLI::App& command, DeviceArgs& args, bool& train,
+                              const std::string& description) {
+  CLI::Option* option = command.add_flag("--train", train, description);
+  add_device_options(command, args, {"fp32", "fp16", "mixed"});
+  command.get_option("--precision")
+      ->description(
+          "Of what is stored: fp32, or fp16 where there is; with --train its name is mixed (fp32)");
+  return option;
+}
+
+Status check_step_options(const DeviceArgs& args, bool train) {
+  if (args.mixed && !train)
+    return usage_error("--precision mixed goes with --train; without it there is fp16");
+  return {};
+}
+
 CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing) {
   const auto choose = [&checkpointing](const std::string& name) {
     checkpointing = *find_checkpointing(name);
   };
   return command
-      .add_option_function<std::string>(
-          "--checkpointing", choose,
-          "Activations to make again, for less memory: none, cheap, blocks (none; bare: cheap)")
+      .add_option_function<std::string>("--checkpointing", choose,
+                                        "Activations to make again, for less memory: none, cheap, "
+                                        "blocks (none; bare, at the end: cheap)")
       ->type_name("NAME")
       ->check(CLI::IsMember(checkpointing_names()))
       ->expected(0, 1)

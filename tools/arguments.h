@@ -58,6 +58,10 @@ void add_ensemble(CLI::App& command, ModelArgs& args);
 // --device, --precision, --tune, --no-fuse, --no-cache, --validation.
 void add_device_options(CLI::App& command, DeviceArgs& args,
                         const std::vector<std::string>& precisions = {"fp32", "fp16"});
+// The same with --train, for commands that do either: fp16 has the name "mixed" then.
+CLI::Option* add_step_options(CLI::App& command, DeviceArgs& args, bool& train,
+                              const std::string& description);
+Status check_step_options(const DeviceArgs& args, bool train);
 // Of those, for commands that choose the rest themselves: --device; --no-cache, --validation.
 void add_device_option(CLI::App& command, DeviceArgs& args);
 void add_opening_options(CLI::App& command, DeviceArgs& args);

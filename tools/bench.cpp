@@ -121,8 +121,7 @@ void print_bench(const Workload& work, const Bench& bench, const DevicePeak& pea
 }
 
 Result<int> run_bench(const Args& args) {
-  if (args.device.mixed && !args.train)
-    return usage_error("--precision mixed goes with --train; without it there is fp16");
+  CALDERA_TRY(check_step_options(args.device, args.train));
   CALDERA_TRY_ASSIGN(Workload work, make_workload(args.model, args.device, args.size));
   // First, so that the first run finds the device as a program does that just opened it.
   CALDERA_TRY_ASSIGN(const Bench bench,
@@ -160,13 +159,10 @@ void add_bench(CLI::App& app, Action& action) {
   add_model(*command, args->model, "resnet50");
   add_size_options(*command, args->size);
   add_repeat_option(*command, args->repeat, "Timed runs, after two that are not (20)");
-  CLI::Option* train = command->add_flag(
-      "--train", args->train, "Time training steps: forward, loss, backward, SGD with momentum");
+  CLI::Option* train =
+      add_step_options(*command, args->device, args->train,
+                       "Time training steps: forward, loss, backward, SGD with momentum");
   add_checkpointing_option(*command, args->checkpointing)->needs(train);
-  add_device_options(*command, args->device, {"fp32", "fp16", "mixed"});
-  command->get_option("--precision")
-      ->description(
-          "Of what is stored: fp32, or fp16 where there is; with --train its name is mixed (fp32)");
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"

@@ -259,6 +259,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
 }
 
 Result<int> run_inspect(const Args& args) {
+  CALDERA_TRY(check_step_options(args.device, args.train));
   const std::string& name = args.model.models.front();
   std::error_code error;
   std::optional<FileFacts> file;
@@ -302,9 +303,8 @@ void add_inspect(CLI::App& app, Action& action) {
       ->check(CLI::Range(int64_t{1}, int64_t{65536}));
   command->add_flag("--plan", args->plan,
                     "In place of the tensors: each layer's memory on the device");
-  command->add_flag("--train", args->train,
-                    "In place of the tensors: what a training step takes, by --checkpointing");
-  add_device_options(*command, args->device);
+  add_step_options(*command, args->device, args->train,
+                   "In place of the tensors: what a training step takes, by --checkpointing");
   add_json_option(*command, args->json);
   command->footer(
       "Example:\n"

@@ -45,6 +45,11 @@ void add_data_options(CLI::App& command, TrainingArgs& args) {
                   listed(augmentation_names()) + " (by the model's family)")
       ->type_name("NAME")
       ->check(CLI::IsMember(augmentation_names()));
+  command
+      .add_option("--erasing", args.erasing,
+                  "Probability of setting a rectangle of an image to the mean (0)")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--mixup", args.mixup, "Mix images in pairs, by Beta(ALPHA, ALPHA) (0: not)")
       ->type_name("ALPHA")
       ->check(not_negative());
@@ -286,6 +291,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   const bool cifar = model.architecture().family == Family::kCifarResNet;
   CALDERA_TRY_ASSIGN(options.augmentation,
                      find_augmentation(args.augment.value_or(cifar ? "cifar" : "imagenet")));
+  options.augmentation.erasing.probability = args.erasing;
   options.mixup = args.mixup;
   options.label_smoothing = args.label_smoothing;
   options.schedule = args.schedule;

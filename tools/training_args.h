@@ -19,6 +19,7 @@ struct TrainingArgs {
   std::string validation;
   double validation_split = 0.1;
   std::optional<std::string> augment;  // Else by the family.
+  double erasing = 0;                  // Probability.
   double mixup = 0;
   double label_smoothing = 0;
   bool no_shuffle = false;

@@ -69,6 +69,7 @@ Json to_json(const LayerTuning& layer) {
 }
 
 Result<int> run_tune(const Args& args) {
+  CALDERA_TRY(check_step_options(args.device, args.train));
   CALDERA_TRY_ASSIGN(const Model model, load_model(args.model));
   CALDERA_TRY_ASSIGN(const Device device, open_device(args.device));
   if (args.device.no_cache) {
@@ -131,9 +132,8 @@ void add_tune(CLI::App& app, Action& action) {
       "fastest for later runs of any command on this device and driver.");
   add_model(*command, args->model);
   add_size_options(*command, args->size, "Images a run (1): each batch is tuned by itself");
-  command->add_flag("--train", args->train,
-                    "The layers of a training step: forward, and both gradients of each");
-  add_device_options(*command, args->device);
+  add_step_options(*command, args->device, args->train,
+                   "The layers of a training step: forward, and both gradients of each");
   add_json_option(*command, args->json);
   command->footer(
       "Takes from seconds to minutes. What is kept lies beside the compiled pipelines, in\n"

@@ -2,8 +2,12 @@
 // for either.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 
+#include "graph/kernel.h"
+#include "graph/ops/image_runs.h"
 #include "shaders/shader_id.h"
 
 namespace caldera {
@@ -13,6 +17,17 @@ enum class Access : uint8_t { kStorage, kTexels };
 template <Access kAccess>
 constexpr ShaderId pick(ShaderId storage, ShaderId texels) {
   return kAccess == Access::kTexels ? texels : storage;
+}
+
+// Whether a shader may bind so many texel buffers, and one spans enough images of each of `values`:
+// where it spans fewer, storage buffers are better than many dispatches.
+inline bool texels_fit(const KernelContext& context, std::initializer_list<ImageShape> values,
+                       uint32_t texel_buffers) {
+  constexpr int64_t kLeastImages = 8;
+  return context.capabilities.max_storage_texel_buffers >= texel_buffers &&
+         images_a_binding(context.capabilities, values,
+                          texel_buffer_bytes(context.capabilities, context.precision)) >=
+             std::min(values.begin()->n, kLeastImages);
 }
 
 }  // namespace caldera

@@ -40,7 +40,7 @@ constexpr KernelRate kDepthwiseRate{0.05, 3e9};
 constexpr KernelRate kTileRate{0.08, 4.5e9};
 // On GPUs alone: software drivers have their own figures, below.
 constexpr KernelRate kSubgroupRate{0.20, 0};
-// Three dispatches and no shared memory: on GPUs it is tuning's to find out where that pays.
+// Several dispatches and no shared memory: on GPUs it is tuning's to find out where that pays.
 constexpr KernelRate kWinogradRate{0.05, 0};
 // On GPUs alone, as above.
 constexpr KernelRate kWeightGradientRate{0.15, 0};

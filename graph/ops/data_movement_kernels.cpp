@@ -1,4 +1,6 @@
 // The ways to run pad, subsample, concat and flatten, and their gradients.
+#include <algorithm>
+
 #include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/kernel.h"
@@ -92,8 +94,10 @@ void emit_interleave(Emitter& emitter, const Node& node) {
   }
 }
 
-bool texels_fit(const KernelContext& context) {
-  return context.capabilities.max_storage_texel_buffers >= 1;
+bool phases_fit_texels(const KernelContext& context) {
+  return std::ranges::all_of(context.node.inputs, [&](ValueId phase) {
+    return texels_fit(context, {context.shape(phase)}, 1);
+  });
 }
 
 void emit_concat(Emitter& emitter, const Node& node) {
@@ -157,7 +161,7 @@ constexpr KernelVariant kUpsampleZeros[] = {
     {"upsample_zeros_vector", nullptr, emit_upsample_zeros}};
 constexpr KernelVariant kInterleave[] = {
     {.name = "interleave_texels",
-     .supported = texels_fit,
+     .supported = phases_fit_texels,
      .emit = emit_interleave<Access::kTexels>,
      .texels = true},
     {.name = "interleave_vector", .emit = emit_interleave<Access::kStorage>}};

@@ -16,8 +16,6 @@ uint64_t summers(const Emitter& emitter) {
   return emitter.capabilities().cpu ? 2048 : 16384;
 }
 constexpr uint64_t kLeastPixels = 32;
-// Where a texel buffer spans fewer, storage buffers are better than many dispatches.
-constexpr int64_t kLeastImages = 8;
 
 template <Access kAccess>
 uint64_t most_bytes(const Emitter& emitter) {
@@ -29,12 +27,7 @@ uint64_t most_bytes(const Emitter& emitter) {
 // Of the normalised value, which is the first or the second input, texel buffers span enough.
 template <size_t kInput>
 bool texels_fit(const KernelContext& context) {
-  constexpr uint32_t kTexelBuffers = 2;  // Of the shader that binds the most.
-  const ImageShape shape = context.shape(context.node.inputs[kInput]);
-  return context.capabilities.max_storage_texel_buffers >= kTexelBuffers &&
-         images_a_binding(context.capabilities, {shape},
-                          texel_buffer_bytes(context.capabilities, context.precision)) >=
-             std::min(shape.n, kLeastImages);
+  return texels_fit(context, {context.shape(context.node.inputs[kInput])}, 2);
 }
 
 float values_a_channel(const ImageShape& shape) {

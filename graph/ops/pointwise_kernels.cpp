@@ -1,6 +1,7 @@
 // The ways to run activation, add, multiply and dropout, and their gradients.
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/access.h"
 #include "graph/ops/image_runs.h"
 #include "shaders/pointwise/pointwise_params.h"
 #include "shaders/training/training_params.h"
@@ -58,14 +59,8 @@ void emit_activation_gradient(Emitter& emitter, const Node& node) {
   dispatch.constants.push_back(p.activation);
 }
 
-// Where a texel buffer spans fewer images, storage buffers are better than many dispatches.
-bool texels_fit(const KernelContext& context) {
-  constexpr int64_t kLeastImages = 8;
-  const ImageShape shape = context.shape(context.node.output);
-  return context.capabilities.max_storage_texel_buffers >= 3 &&
-         images_a_binding(context.capabilities, {shape},
-                          texel_buffer_bytes(context.capabilities, context.precision)) >=
-             std::min(shape.n, kLeastImages);
+bool activation_gradient_texels_fit(const KernelContext& context) {
+  return texels_fit(context, {context.shape(context.node.output)}, 2);
 }
 
 void emit_dropout_mask(Emitter& emitter, const Node& node) {
@@ -87,7 +82,7 @@ void emit_dropout_mask(Emitter& emitter, const Node& node) {
 
 constexpr KernelVariant kActivationGradient[] = {
     {.name = "activation_gradient_texels",
-     .supported = texels_fit,
+     .supported = activation_gradient_texels_fit,
      .emit = emit_activation_gradient<ShaderId::activation_gradient_texels>,
      .texels = true},
     {"activation_gradient_vector", nullptr,

@@ -127,8 +127,9 @@ void emit_adaptive_avg_gradient(Emitter& emitter, const Node& node) {
        gradient_params(emitter, node));
 }
 
-bool texels_fit(const KernelContext& context) {
-  return context.capabilities.max_storage_texel_buffers >= 1;
+bool inputs_fit_texels(const KernelContext& context) {
+  const ImageShape first = context.shape(context.node.inputs.front());
+  return texels_fit(context, {first, context.shape(context.node.inputs.back())}, 1);
 }
 
 using Emit = void (*)(Emitter&, const Node&);
@@ -138,7 +139,7 @@ constexpr std::array<KernelVariant, 2> both_ways(std::string_view texels, Emit e
                                                  std::string_view vectors, Emit emit_vectors,
                                                  Bytes workspace = nullptr) {
   return {{{.name = texels,
-            .supported = texels_fit,
+            .supported = inputs_fit_texels,
             .emit = emit_texels,
             .texels = true,
             .workspace_image_bytes = workspace},

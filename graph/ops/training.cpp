@@ -177,9 +177,12 @@ Result<Shape> infer(const InterleaveAttrs& attrs, const std::vector<Shape>& inpu
     const Shape& x = inputs[i];
     const InterleaveAttrs::Phase& phase = attrs.phases[i];
     CALDERA_TRY(expect_image(x));
+    const bool again =
+        std::any_of(attrs.phases.begin(), attrs.phases.begin() + static_cast<std::ptrdiff_t>(i),
+                    [&](const InterleaveAttrs::Phase& other) { return other.at == phase.at; });
     const int64_t rows = count(attrs.size.h, phase.at.h, attrs.stride.h);
     const int64_t columns = count(attrs.size.w, phase.at.w, attrs.stride.w);
-    if (x[0] != inputs[0][0] || x[1] != inputs[0][1] || rows == 0 || columns == 0 ||
+    if (x[0] != inputs[0][0] || x[1] != inputs[0][1] || again || rows == 0 || columns == 0 ||
         phase.from.h < 0 || phase.from.w < 0 || phase.from.h + rows > x[2] ||
         phase.from.w + columns > x[3]) {
       return shape_error(fmt::format("cannot take phase {} of an image {}x{} from {}", i,

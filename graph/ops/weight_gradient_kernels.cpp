@@ -35,8 +35,7 @@ bool subgroup_supported(const KernelContext& context) {
       problem.attrs.groups == 1 ||
       (problem.weight[1] % 4 == 0 && problem.weight[0] / problem.attrs.groups % 16 == 0);
   const uint64_t most = texel_buffer_bytes(context.capabilities, context.precision);
-  return subgroups_fit(context.capabilities) && groups_are_whole &&
-         images_a_binding(context.capabilities, {problem.x, problem.dy}, most) > 0;
+  return subgroups_fit(context.capabilities) && groups_are_whole && parts_fit(context, most);
 }
 
 void emit_subgroup(Emitter& emitter, const Node& node) {

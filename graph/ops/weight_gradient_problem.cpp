@@ -77,7 +77,6 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
     p.conv.in_h = p.conv.out_h = 1;
     p.conv.in_w = p.conv.out_w = kRunOfPixels;
   }
-  // Rows are counted for the whole run below, where they are runs of pixels.
   const ImageRuns plan =
       plan_runs(emitter, {problem.x, problem.dy}, most_bytes,
                 static_cast<uint64_t>(pointwise ? problem.dy.pixels() : problem.dy.h),
@@ -96,6 +95,15 @@ void emit_parts_of_pixels(Emitter& emitter, const Node& node, uint64_t wanted_pa
   const shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem),
                                        .part_pixels = plan.part_items};
   emit_runs(emitter, node, problem, plan, p, emit_run);
+}
+
+bool parts_fit(const KernelContext& context, uint64_t most_bytes) {
+  const WeightGradientProblem problem(context);
+  const int64_t held = images_a_binding(context.capabilities, {problem.x, problem.dy}, most_bytes);
+  if (held == 0) return false;
+  const uint64_t runs = ceil_div(problem.dy.n, held);
+  const uint64_t part_bytes = problem.vectors_in_all() * sizeof(float[4]);
+  return runs == 1 || 2 * runs * part_bytes <= context.capabilities.max_storage_buffer_range;
 }
 
 uint64_t parts_for(uint64_t wanted, uint64_t tiles) {

@@ -57,6 +57,10 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
 void emit_parts_of_pixels(Emitter& emitter, const Node& node, uint64_t wanted_parts, uint32_t step,
                           const EmitRun& emit_run);
 
+// Whether there are runs of images that bindings of `most_bytes` span, and a part of each fits one
+// binding with those of the others.
+bool parts_fit(const KernelContext& context, uint64_t most_bytes);
+
 // Parts so many that there are `wanted` of them times `tiles` in all.
 uint64_t parts_for(uint64_t wanted, uint64_t tiles);
 

@@ -25,8 +25,7 @@ bool is_gradient_product(const KernelContext& context) {
   const int64_t groups = problem.attrs.groups;
   const bool whole_vectors =
       groups == 1 || (problem.weight[1] % 4 == 0 && problem.weight[0] / groups % 4 == 0);
-  return whole_vectors && images_a_binding(context.capabilities, {problem.x, problem.dy},
-                                           context.capabilities.max_storage_buffer_range) > 0;
+  return whole_vectors && parts_fit(context, context.capabilities.max_storage_buffer_range);
 }
 
 uint64_t gradient_tiles(const WeightGradientProblem& problem, const GradientTile& tile) {

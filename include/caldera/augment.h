@@ -56,8 +56,8 @@ struct Augmentation {
   RandomErasing erasing{};
 };
 
-// "none": the preprocessing alone. "cifar": pad by 4, crop, flip. "imagenet": random resized crop,
-// flip, and brightness, contrast and saturation by 0.4.
+// "none": the preprocessing alone. "flip": half of the images mirrored. "cifar": pad by 4, crop,
+// flip. "imagenet": random resized crop, flip, and brightness, contrast and saturation by 0.4.
 Result<Augmentation> find_augmentation(std::string_view name);
 std::vector<std::string> augmentation_names();
 // An error that names the first number that cannot be meant.

@@ -23,7 +23,7 @@ namespace caldera {
 struct LossScale {
   float initial = 65536;
   float growth = 2;
-  int64_t growth_interval = 2000;  // Updates.
+  int64_t growth_interval = 2000;  // Updates; 0: it never grows.
   float backoff = 0.5f;
   float most = 0x1p100f;
   float least = 1;  // A gradient that overflows at this scale is not the scale's fault.

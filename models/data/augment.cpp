@@ -28,6 +28,7 @@ struct Named {
 std::vector<Named> known() {
   return {
       {"none", {}},
+      {"flip", {.flip = 0.5}},
       {"cifar", {.pad = 4, .flip = 0.5}},
       {"imagenet", {.resized_crop = {.enabled = true}, .flip = 0.5, .jitter = {0.4, 0.4, 0.4, 0}}},
   };

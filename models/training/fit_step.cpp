@@ -69,13 +69,19 @@ Result<StepResult> Fitter::run_batch(Batch& batch, int64_t group, bool apply, in
   return result;
 }
 
-// What to tell: the optimizer left the parameters alone, so the step can be run again to see.
+// What to tell: the optimizer left the parameters alone, so the step can be run again to see. The
+// trainer is gone afterwards: the search keeps every activation, and needs its memory.
 Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int64_t group,
                         float loss_scale) {
   const int64_t n = std::ssize(batch.labels);
   std::string where;
+  const std::vector<double> norms = trainer_->current().gradient_norms();
+  const std::vector<std::string> names = trainer_->current().parameters();
+  const bool of_halves = mixed();
   const Status looked = [&]() -> Status {
     CALDERA_TRY_ASSIGN(Weights weights, trainer_->current().states());
+    trainer_.reset();
+    evaluator_.reset();
     std::erase_if(weights, [](const auto& item) { return item.first.ends_with(".grad"); });
     for (const auto& [name, tensor] : state_.weights) weights.emplace(name, tensor);
     CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(n));
@@ -88,8 +94,6 @@ Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int6
     return {};
   }();
   if (where.empty()) {
-    const std::vector<double> norms = trainer_->current().gradient_norms();
-    const std::vector<std::string>& names = trainer_->current().parameters();
     for (size_t i = norms.size(); i-- > 0 && where.empty();) {
       if (!std::isfinite(norms[i])) where = fmt::format("in the gradient of {}", names[i]);
     }
@@ -100,7 +104,7 @@ Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int6
           fmt::format("step {} (epoch {}, {} images): a number that is not finite, {}; {}take a "
                       "smaller learning rate, a warm-up, or clip the norm of gradients",
                       state_.steps() + 1, batch.epoch + 1, group, where,
-                      mixed() ? "train in fp32, " : "")};
+                      of_halves ? "train in fp32, " : "")};
 }
 
 Status Fitter::step() {

@@ -1,7 +1,7 @@
 #version 450
-// The weight gradient of a convolution as a matrix product in registers (weight_gradient_lanes.glsl).
-// Lanes hold filter places, tap and four input channels each; a step takes pixels of one output
-// row, and of each of them a lane loads what its filter place meets there.
+// The weight gradient of a convolution as a product of matrices in registers
+// (weight_gradient_lanes.glsl). Lanes hold filter places, tap and four input channels each; a step
+// takes pixels of one output row, and of each of them a lane loads what its place meets there.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
 #include "../common/storage.glsl"

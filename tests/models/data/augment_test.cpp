@@ -43,13 +43,13 @@ std::vector<float> plain(const Image& image, const Preprocess& preprocess, int32
 }
 
 TEST(Augmentation, HasTheNamedOnes) {
-  EXPECT_THAT(augmentation_names(), ElementsAre("none", "cifar", "imagenet"));
+  EXPECT_THAT(augmentation_names(), ElementsAre("none", "flip", "cifar", "imagenet"));
   for (const std::string& name : augmentation_names()) {
     EXPECT_TRUE(check_augmentation(find_augmentation(name).value()).ok()) << name;
   }
   const auto unknown = find_augmentation("imagnet");
   ASSERT_FALSE(unknown.ok());
-  EXPECT_THAT(unknown.error().message, HasSubstr("none, cifar, imagenet"));
+  EXPECT_THAT(unknown.error().message, HasSubstr("none, flip, cifar, imagenet"));
 }
 
 TEST(Augmentation, RefusesNumbersThatCannotBeMeant) {

@@ -193,7 +193,10 @@ std::set<std::string> weight_gradients(const Capabilities& capabilities, const s
 }
 
 TEST(Plans, SumWeightGradientsByWhatEachKindOfDeviceIsFastAt) {
+  using testing::AllOf;
+  using testing::Contains;
   using testing::ElementsAre;
+  using testing::Not;
   const bool matrices = !shader_spirv(ShaderId::weight_gradient_coopmat).empty();
   for (const char* net :
        {"resnet18", "resnet50", "cifar_resnet20", "vgg16_bn", "resnext50_32x4d"}) {
@@ -208,8 +211,11 @@ TEST(Plans, SumWeightGradientsByWhatEachKindOfDeviceIsFastAt) {
   }
   for (const char* net : {"resnet18", "resnet50", "cifar_resnet20"}) {
     SCOPED_TRACE(net);
+    // A small head may be left to the direct one.
     EXPECT_THAT(weight_gradients(software(), net, Precision::kFp32),
-                ElementsAre("conv2d_weight_gradient_subgroup"));
+                AllOf(Contains("conv2d_weight_gradient_subgroup"),
+                      Contains("conv2d_weight_gradient_winograd"),
+                      Not(Contains("conv2d_weight_gradient_gemm"))));
     EXPECT_THAT(weight_gradients(software_of_four_lanes(), net, Precision::kFp32),
                 ElementsAre("conv2d_weight_gradient_direct"));
   }
@@ -225,7 +231,8 @@ Costs costs_of(const Plan& made) {
   return {made.dispatches.size(), pipelines.size(), made.memory.bytes, traffic};
 }
 
-// Of training steps: bytes of the arena as shares of what it is with everything kept.
+// Of training steps: bytes of the arena as shares of what it is with everything kept. Of CIFAR nets
+// Winograd's workspaces, which nothing makes smaller, are a part on software drivers.
 struct TrainingBound {
   std::string net;
   int64_t batch;
@@ -264,8 +271,8 @@ TEST_P(TrainingArena, ShrinksByWhatIsMadeAgain) {
 INSTANTIATE_TEST_SUITE_P(Nets, TrainingArena,
                          testing::Values(TrainingBound{"resnet50", 8, 0.63, 0.33},
                                          TrainingBound{"preact_resnet50", 8, 0.60, 0.36},
-                                         TrainingBound{"cifar_resnet20", 128, 0.62, 0.34},
-                                         TrainingBound{"cifar_resnet56", 128, 0.58, 0.21}),
+                                         TrainingBound{"cifar_resnet20", 128, 0.66, 0.39},
+                                         TrainingBound{"cifar_resnet56", 128, 0.59, 0.22}),
                          [](const auto& test) { return test.param.net; });
 
 class Cost : public testing::TestWithParam<Bound> {};

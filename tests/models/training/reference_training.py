@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Whole networks trained for some steps by PyTorch: what training on a device is held against.
 
-usage: reference_training.py FOLDER
+usage: reference_training.py FOLDER [--large]
+
+With --large also the networks that take hundreds of megabytes.
 
 Training amplifies rounding, so that two right programs part ways: each value near 0 that a ReLU
 passes in one and not in the other changes gradients by thousandths. Two things keep that out of
@@ -48,9 +50,6 @@ RESNET18 = dict(architecture="resnet18", batch=8, size=64, optimizer=SGD)
 RESNET50 = RESNET18 | dict(architecture="resnet50")
 RUNS = [
     CIFAR | dict(name="cifar_resnet20", steps=20, rate=0.1),
-    RESNET18 | dict(name="resnet18", steps=10, rate=0.01),
-    RESNET18 | dict(name="resnet18_few_steps", steps=3, rate=0.1),
-    RESNET50 | dict(name="resnet50_few_steps", steps=2, rate=0.1),
     CIFAR | dict(name="frozen_batch_norm", batch_norm="frozen", rate=0.01),
     CIFAR | dict(name="frozen_trunk", batch_norm="frozen", trained="linear."),
     CIFAR | dict(name="nesterov", rate=0.02, optimizer=SGD | dict(nesterov=True)),
@@ -60,6 +59,11 @@ RUNS = [
                  class_weights=[0.5 + 0.25 * i for i in range(10)]),
     CIFAR | dict(name="accumulation", batch_norm="frozen", parts=2, rate=0.01),
     CIFAR | dict(name="clipping", optimizer=SGD | dict(max_norm=0.5)),
+]
+LARGE_RUNS = [
+    RESNET18 | dict(name="resnet18", steps=10, rate=0.01),
+    RESNET18 | dict(name="resnet18_few_steps", steps=3, rate=0.1),
+    RESNET50 | dict(name="resnet50_few_steps", steps=2, rate=0.1),
 ]
 DEFAULTS = dict(batch_norm="train", trained="", smoothing=0.0, class_weights=[], parts=1)
 
@@ -74,7 +78,7 @@ def make_data(run):
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     torch.manual_seed(seed)
     net = make_net(run["architecture"])
-    steps = max(other["steps"] for other in RUNS if net_name(other) == name)
+    steps = max(other["steps"] for other in RUNS + LARGE_RUNS if net_name(other) == name)
     images = torch.randn(steps, run["batch"], 3, run["size"], run["size"])
     classes = list(net.parameters())[-1].numel()
     labels = torch.randint(classes, (steps, run["batch"]))
@@ -220,8 +224,10 @@ def write_run(folder, run):
 
 
 def main():
-    if len(sys.argv) != 2:
+    large = sys.argv[2:] == ["--large"]
+    if len(sys.argv) != 2 + large:
         sys.exit(__doc__)
+    chosen = RUNS + LARGE_RUNS if large else RUNS
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.json"
@@ -231,12 +237,12 @@ def main():
     maker += f" torch {torch.__version__}"
     if manifest.exists():
         old = json.loads(manifest.read_text())
-        if old["maker"] == maker and all((folder / file).exists() for run in old["runs"]
+        if old["maker"] == maker and len(old["runs"]) >= len(chosen) and all((folder / file).exists() for run in old["runs"]
                                          for file in run["files"].values()):
             return
         manifest.unlink()
 
-    runs = [write_run(folder, run) for run in RUNS]
+    runs = [write_run(folder, run) for run in chosen]
     partial = folder / "manifest.json.partial"
     partial.write_text(json.dumps(dict(maker=maker, bounds=BOUNDS, runs=runs), indent=1))
     partial.rename(manifest)
