@@ -250,6 +250,20 @@ TEST(ProblemKey, TellsApartWhateverAKernelCan) {
   EXPECT_EQ(keys.size(), 10u);
 }
 
+TEST(ProblemKey, TellsPoolsApartByTheirWindows) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {1, 8, 12, 12});
+  std::set<std::string> keys;
+  const ValueId same = b.max_pool2d("3x3", x, {.kernel = {3, 3}, .padding = {1, 1}});
+  b.output(b.max_pool2d("5x5", same, {.kernel = {5, 5}, .padding = {2, 2}}));
+  b.output(b.avg_pool2d("mean", same, {.kernel = {3, 3}, .padding = {1, 1}}));
+  b.output(b.avg_pool2d("of the inner", same,
+                        {.kernel = {3, 3}, .padding = {1, 1}, .count_include_pad = false}));
+  const Graph graph = std::move(b).finish().value();
+  for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node, Precision::kFp32));
+  EXPECT_EQ(keys.size(), 4u);
+}
+
 // Of an input and an output of the same sizes there are filters of several, each with its padding.
 TEST(ProblemKey, TellsWeightGradientsApartByTheirFilters) {
   GraphBuilder b;

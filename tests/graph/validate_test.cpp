@@ -189,6 +189,30 @@ TEST_F(ValidationOfUpdates, RefusesOtherActivationsAsWeights) {
   expect_refused("has a weight that is neither a parameter nor one transposed");
 }
 
+TEST(ShapesOfPhases, NeedEveryPixelOnce) {
+  const Shape x{2, 5, 3, 3};
+  const auto shape_of = [&](std::vector<InterleaveAttrs::Phase> phases) {
+    const std::vector<Shape> inputs(phases.size(), x);
+    return infer_shape(InterleaveAttrs{{2, 2}, {5, 6}, std::move(phases)}, inputs);
+  };
+  const auto whole = shape_of({{{0, 0}}, {{0, 1}}, {{1, 0}}, {{1, 1}, {1, 0}}});
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  EXPECT_EQ(*whole, (Shape{2, 5, 5, 6}));
+  EXPECT_FALSE(shape_of({{{0, 0}}, {{0, 1}}, {{1, 0}}}).ok());
+  EXPECT_FALSE(shape_of({{{0, 0}}, {{0, 0}}, {{1, 0}}, {{1, 1}}}).ok());  // One of them twice.
+  EXPECT_FALSE(shape_of({{{0, 0}, {1, 0}}, {{0, 1}}, {{1, 0}}, {{1, 1}}}).ok());  // Past its end.
+}
+
+TEST(ShapesOfPhases, AreOfTheirTaps) {
+  const auto shape_of = [](Size2d first, Size2d stride) {
+    return infer_shape(TransposeWeightAttrs{1, first, stride}, {{6, 4, 5, 3}});
+  };
+  EXPECT_EQ(shape_of({0, 0}, {2, 2}).value(), (Shape{4, 6, 3, 2}));
+  EXPECT_EQ(shape_of({1, 1}, {2, 2}).value(), (Shape{4, 6, 2, 1}));
+  EXPECT_FALSE(shape_of({5, 0}, {2, 2}).ok());
+  EXPECT_FALSE(shape_of({0, 0}, {0, 1}).ok());
+}
+
 TEST_F(ValidationOfUpdates, RefusesToTransposeActivations) {
   net.node(TransposeWeightAttrs{}, {x});
   expect_refused("transposes what is not a parameter");

@@ -29,7 +29,7 @@ TEST(Reflection, KnowsTexelBuffers) {
   EXPECT_FALSE(subgroup.bindings[0].writes);
   const ShaderReflection halves = reflect(shader_spirv(ShaderId::conv2d_subgroup_f16)).value();
   EXPECT_EQ(halves.bindings[0].type, BindingType::kTexelsF16);
-  EXPECT_EQ(subgroup.bindings[2].type, BindingType::kTexelsF32);
+  EXPECT_EQ(subgroup.bindings[2].type, BindingType::kStorageBuffer);
   EXPECT_TRUE(subgroup.bindings[2].writes);
   EXPECT_FALSE(subgroup.bindings[2].reads);
   EXPECT_EQ(subgroup.specialization_constants, 6u);
