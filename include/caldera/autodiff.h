@@ -19,9 +19,9 @@ enum class BatchNormMode : uint8_t { kTrain, kFrozen };
 
 // Which activations a step makes again on the way back in place of keeping them: memory is traded
 // for time. plan_steps() (caldera/trainer.h) tells how much. The results are the same bits, unless
-// with kBlocks a smooth activation follows a convolution directly: the two may then be one kernel on
-// the way forward alone, which rounds once less. (Chen et al., "Training Deep Nets with Sublinear
-// Memory Cost", arXiv 1604.06174.)
+// with kBlocks a smooth activation follows a convolution directly: the two may then be one kernel
+// on the way forward alone, which rounds once less. (Chen et al., "Training Deep Nets with
+// Sublinear Memory Cost", arXiv 1604.06174.)
 enum class Checkpointing : uint8_t {
   kNone,    // All are kept that the way back reads.
   kCheap,   // Made again: what takes no convolution, so normalised, activated, pooled and added.

@@ -17,7 +17,7 @@ struct PackWeightParams {
   uint source_inputs;      // Of the weight as it is stored.
   uint source_h;
   uint source_w;
-  uint first_h;   // Of the taps that a transposed weight takes,
+  uint first_h;  // Of the taps that a transposed weight takes,
   uint first_w;
   uint stride_h;  // of which the others follow.
   uint stride_w;
