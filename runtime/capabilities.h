@@ -45,6 +45,11 @@ struct Capabilities {
   std::array<uint32_t, 3> max_workgroup_size{};
   uint32_t max_workgroup_invocations = 0;
   uint32_t max_shared_memory = 0;  // Bytes a workgroup.
+  // Of so many invocations along x.
+  bool runs_workgroup(uint32_t invocations, uint64_t shared_bytes) const {
+    return invocations <= max_workgroup_invocations && invocations <= max_workgroup_size[0] &&
+           shared_bytes <= max_shared_memory;
+  }
   uint32_t max_texel_buffer_elements = 0;
   uint32_t max_storage_texel_buffers = 4;  // That a shader may bind; what every device allows.
   uint64_t texel_buffer_alignment = 1;

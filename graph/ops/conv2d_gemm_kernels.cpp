@@ -35,15 +35,10 @@ constexpr Tile k32x32{32, 32, 4, 1, {0.25, 1.2e9}};
 static_assert(k128x128.even() && k128x64.even() && k64x64.even() && k32x64.even() && k32x32.even());
 static_assert(k128x128.shared_bytes() <= 32768);  // What most GPUs give a workgroup.
 
-bool fits(const Capabilities& capabilities, const Tile& tile) {
-  return tile.invocations() <= capabilities.max_workgroup_invocations &&
-         tile.invocations() <= capabilities.max_workgroup_size[0] &&
-         tile.shared_bytes() <= capabilities.max_shared_memory;
-}
-
 template <const Tile& tile>
 bool supported(const KernelContext& context) {
-  return fits(context.capabilities, tile) && is_matrix_product(context);
+  return context.capabilities.runs_workgroup(tile.invocations(), tile.shared_bytes()) &&
+         is_matrix_product(context);
 }
 
 template <const Tile& tile>

@@ -24,31 +24,41 @@ struct Conv2dProblem {
   int64_t group_out() const { return weight[0] / attrs.groups; }
 };
 
-// Of so many images.
-inline shader::Conv2dParams conv2d_params(const Graph& graph, const Node& node, uint32_t images) {
-  const Conv2dProblem problem(graph, node);
-  const Conv2dAttrs& attrs = problem.attrs;
-  const Shape& in = graph.value(node.inputs[0]).shape;
-  const Shape& out = graph.value(node.output).shape;
-  return {.pixels = images * static_cast<uint32_t>(out[2] * out[3]),
-          .in_h = static_cast<uint32_t>(in[2]),
-          .in_w = static_cast<uint32_t>(in[3]),
-          .in_c4 = vectors(in[1]),
-          .out_h = static_cast<uint32_t>(out[2]),
-          .out_w = static_cast<uint32_t>(out[3]),
-          .out_c4 = vectors(out[1]),
-          .out_c = static_cast<uint32_t>(out[1]),
-          .kernel_h = static_cast<uint32_t>(problem.weight[2]),
-          .kernel_w = static_cast<uint32_t>(problem.weight[3]),
+// Of a convolution of x to y, or its weight's gradient; all but what differs by kernel. The weight
+// is [O, I / groups, KH, KW], or [O, I] of images of one pixel.
+template <typename WindowAttrs>
+shader::Conv2dParams conv2d_params(const WindowAttrs& attrs, const ImageShape& x,
+                                   const ImageShape& y, const Shape& weight) {
+  const bool image = weight.size() == 4;
+  return {.in_h = static_cast<uint32_t>(x.h),
+          .in_w = static_cast<uint32_t>(x.w),
+          .in_c4 = x.c4(),
+          .out_h = static_cast<uint32_t>(y.h),
+          .out_w = static_cast<uint32_t>(y.w),
+          .out_c4 = y.c4(),
+          .out_c = static_cast<uint32_t>(y.c),
+          .kernel_h = image ? static_cast<uint32_t>(weight[2]) : 1,
+          .kernel_w = image ? static_cast<uint32_t>(weight[3]) : 1,
           .stride_h = static_cast<uint32_t>(attrs.stride.h),
           .stride_w = static_cast<uint32_t>(attrs.stride.w),
           .pad_h = static_cast<uint32_t>(attrs.padding.h),
           .pad_w = static_cast<uint32_t>(attrs.padding.w),
           .dilation_h = static_cast<uint32_t>(attrs.dilation.h),
           .dilation_w = static_cast<uint32_t>(attrs.dilation.w),
-          .group_in = static_cast<uint32_t>(problem.group_in()),
-          .group_out = static_cast<uint32_t>(problem.group_out()),
-          .epilogue = epilogue_bits(attrs.epilogue, attrs.bias)};
+          .group_in = static_cast<uint32_t>(weight[1]),
+          .group_out = static_cast<uint32_t>(weight[0] / attrs.groups)};
+}
+
+// Of so many images.
+inline shader::Conv2dParams conv2d_params(const Graph& graph, const Node& node, uint32_t images) {
+  const Conv2dProblem problem(graph, node);
+  const ImageShape y(graph.value(node.output).shape, Precision::kFp32);
+  shader::Conv2dParams p =
+      conv2d_params(problem.attrs, ImageShape(graph.value(node.inputs[0]).shape, Precision::kFp32),
+                    y, problem.weight);
+  p.pixels = images * static_cast<uint32_t>(y.pixels());
+  p.epilogue = epilogue_bits(problem.attrs.epilogue, problem.attrs.bias);
+  return p;
 }
 inline shader::Conv2dParams conv2d_params(const Emitter& emitter, const Node& node) {
   return conv2d_params(emitter.graph(), node, emitter.images());

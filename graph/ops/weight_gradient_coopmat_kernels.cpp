@@ -66,25 +66,13 @@ bool supported(const KernelContext& context) {
 template <const Tile& tile>
 void emit(Emitter& emitter, const Node& node) {
   const uint32_t lanes = emitter.capabilities().subgroup_size;
-  const uint32_t invocations = tile.subgroups() * lanes;
   const auto [shape, step] = fit(emitter.capabilities(), tile).value();
   const GradientTile sums = tile.sums(step);
-  const WeightGradientProblem whole(emitter.graph(), node, emitter.precision());
-  const uint64_t tiles = gradient_tiles(whole, sums);
-  const std::array<uint32_t, 9> constants = {
+  const std::array constants{
       tile.channels, sums.places(), step, tile.part_channels, tile.part_columns, shape.m,
       shape.n,       shape.k,       lanes};
-  emit_parts_of_pixels(
-      emitter, node, gradient_parts(whole, sums), step,
-      [&](const WeightGradientProblem&, const shader::WeightGradientParams& p,
-          std::vector<Binding> bindings) -> Dispatch& {
-        Dispatch& dispatch =
-            emitter.dispatch(id_of(emitter.graph(), node), ShaderId::weight_gradient_coopmat, p,
-                             std::move(bindings), tiles * p.parts * invocations, invocations);
-        dispatch.constants.insert(dispatch.constants.end(), constants.begin(), constants.end());
-        dispatch.required_subgroup_size = lanes;
-        return dispatch;
-      });
+  emit_gradient_product(emitter, node, ShaderId::weight_gradient_coopmat, sums,
+                        tile.subgroups() * lanes, constants, lanes);
 }
 
 template <const Tile& tile>

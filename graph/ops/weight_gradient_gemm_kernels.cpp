@@ -1,5 +1,7 @@
 // conv2d_weight_gradient_gemm in tiles of several sizes, as conv2d_gemm has them: a large tile
 // reuses more of what it loads, a small one wastes less at the edges.
+#include <array>
+
 #include "graph/ops/conv2d_rates.h"
 #include "graph/ops/weight_gradient_product.h"
 
@@ -35,33 +37,18 @@ constexpr Tile k32x32{32, 32, 1, 1, {0.25, 1.2e9}};
 static_assert(k128x128.even() && k64x128.even() && k64x64.even() && k32x64.even() && k32x32.even());
 static_assert(k128x128.shared_bytes() <= 32768);  // What most GPUs give a workgroup.
 
-bool fits(const Capabilities& capabilities, const Tile& tile) {
-  return tile.invocations() <= capabilities.max_workgroup_invocations &&
-         tile.invocations() <= capabilities.max_workgroup_size[0] &&
-         tile.shared_bytes() <= capabilities.max_shared_memory;
-}
-
 template <const Tile& tile>
 bool supported(const KernelContext& context) {
-  return fits(context.capabilities, tile) && is_gradient_product(context);
+  return context.capabilities.runs_workgroup(tile.invocations(), tile.shared_bytes()) &&
+         is_gradient_product(context);
 }
 
 template <const Tile& tile>
 void emit(Emitter& emitter, const Node& node) {
-  const WeightGradientProblem whole(emitter.graph(), node, emitter.precision());
   const GradientTile sums = tile.sums();
-  const uint64_t tiles = gradient_tiles(whole, sums);
-  emit_parts_of_pixels(
-      emitter, node, gradient_parts(whole, sums), tile.step,
-      [&](const WeightGradientProblem&, const shader::WeightGradientParams& p,
-          std::vector<Binding> bindings) -> Dispatch& {
-        Dispatch& dispatch = emitter.dispatch(
-            id_of(emitter.graph(), node), ShaderId::weight_gradient_gemm, p, std::move(bindings),
-            tiles * p.parts * tile.invocations(), tile.invocations());
-        dispatch.constants.insert(dispatch.constants.end(), {tile.channels, sums.places(),
-                                                             tile.step, tile.rows4, tile.places});
-        return dispatch;
-      });
+  const std::array constants{tile.channels, sums.places(), tile.step, tile.rows4, tile.places};
+  emit_gradient_product(emitter, node, ShaderId::weight_gradient_gemm, sums, tile.invocations(),
+                        constants);
 }
 
 template <const Tile& tile>

@@ -9,29 +9,6 @@
 
 namespace caldera {
 
-shader::Conv2dParams weight_gradient_conv_params(const WeightGradientProblem& problem) {
-  const Conv2dWeightGradientAttrs& attrs = problem.attrs;
-  return {
-      .in_h = static_cast<uint32_t>(problem.x.h),
-      .in_w = static_cast<uint32_t>(problem.x.w),
-      .in_c4 = problem.x.c4(),
-      .out_h = static_cast<uint32_t>(problem.dy.h),
-      .out_w = static_cast<uint32_t>(problem.dy.w),
-      .out_c4 = problem.dy.c4(),
-      .out_c = static_cast<uint32_t>(problem.dy.c),
-      .kernel_h = problem.kernel_h(),
-      .kernel_w = problem.kernel_w(),
-      .stride_h = static_cast<uint32_t>(attrs.stride.h),
-      .stride_w = static_cast<uint32_t>(attrs.stride.w),
-      .pad_h = static_cast<uint32_t>(attrs.padding.h),
-      .pad_w = static_cast<uint32_t>(attrs.padding.w),
-      .dilation_h = static_cast<uint32_t>(attrs.dilation.h),
-      .dilation_w = static_cast<uint32_t>(attrs.dilation.w),
-      .group_in = static_cast<uint32_t>(problem.weight[1]),
-      .group_out = static_cast<uint32_t>(problem.weight[0] / attrs.groups),
-  };
-}
-
 namespace {
 
 constexpr uint32_t kRunOfPixels = 64;  // That a pointwise problem takes for a row.
@@ -71,7 +48,7 @@ void emit_runs(Emitter& emitter, const Node& node, const WeightGradientProblem& 
 void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_t wanted_parts,
                 const EmitRun& emit_run) {
   const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
-  shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem)};
+  shader::WeightGradientParams p{.conv = problem.conv_params()};
   const bool pointwise = problem.pointwise();
   if (pointwise) {
     p.conv.in_h = p.conv.out_h = 1;
@@ -92,7 +69,7 @@ void emit_parts_of_pixels(Emitter& emitter, const Node& node, uint64_t wanted_pa
       plan_runs(emitter, {problem.x, problem.dy}, emitter.capabilities().max_storage_buffer_range,
                 static_cast<uint64_t>(problem.dy.pixels()),
                 std::min(wanted_parts, most_parts(emitter, problem)), step);
-  const shader::WeightGradientParams p{.conv = weight_gradient_conv_params(problem),
+  const shader::WeightGradientParams p{.conv = problem.conv_params(),
                                        .part_pixels = plan.part_items};
   emit_runs(emitter, node, problem, plan, p, emit_run);
 }

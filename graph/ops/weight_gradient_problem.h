@@ -7,6 +7,7 @@
 
 #include "graph/emitter.h"
 #include "graph/kernel.h"
+#include "graph/ops/conv2d_problem.h"
 #include "shaders/conv2d/weight_gradient_params.h"
 
 namespace caldera {
@@ -29,6 +30,8 @@ struct WeightGradientProblem {
   uint32_t kernel_h() const { return weight.size() == 4 ? static_cast<uint32_t>(weight[2]) : 1; }
   uint32_t kernel_w() const { return weight.size() == 4 ? static_cast<uint32_t>(weight[3]) : 1; }
   uint32_t in4() const { return vectors(weight[1]); }
+  // Of the forward convolution, but for `pixels`.
+  shader::Conv2dParams conv_params() const { return conv2d_params(attrs, x, dy, weight); }
   // Vectors of a filter.
   uint32_t places() const { return kernel_h() * kernel_w() * in4(); }
   uint64_t vectors_in_all() const { return static_cast<uint64_t>(weight[0]) * places(); }
@@ -38,9 +41,6 @@ struct WeightGradientProblem {
     return kernel_h() == 1 && kernel_w() == 1 && attrs.stride == Size2d{} && !padded();
   }
 };
-
-// Of the forward convolution, but for `pixels`.
-shader::Conv2dParams weight_gradient_conv_params(const WeightGradientProblem& problem);
 
 // Appends the dispatch of one run of images, which sums params.parts parts.
 using EmitRun = std::function<Dispatch&(const WeightGradientProblem& problem,

@@ -49,4 +49,22 @@ double guessed_seconds(const KernelContext& context, const GradientTile& tile, K
       static_cast<double>(pixels) * tile.channels * tile.columns, rate, processor_rate);
 }
 
+void emit_gradient_product(Emitter& emitter, const Node& node, ShaderId shader,
+                           const GradientTile& tile, uint32_t invocations,
+                           std::span<const uint32_t> constants, uint32_t subgroup_size) {
+  const WeightGradientProblem whole(emitter.graph(), node, emitter.precision());
+  const uint64_t tiles = gradient_tiles(whole, tile);
+  emit_parts_of_pixels(
+      emitter, node, gradient_parts(whole, tile), tile.step,
+      [&](const WeightGradientProblem&, const shader::WeightGradientParams& p,
+          std::vector<Binding> bindings) -> Dispatch& {
+        Dispatch& dispatch =
+            emitter.dispatch(id_of(emitter.graph(), node), shader, p, std::move(bindings),
+                             tiles * p.parts * invocations, invocations);
+        dispatch.constants.insert(dispatch.constants.end(), constants.begin(), constants.end());
+        dispatch.required_subgroup_size = subgroup_size;
+        return dispatch;
+      });
+}
+
 }  // namespace caldera

@@ -33,6 +33,12 @@ uint64_t gradient_parts(const WeightGradientProblem& problem, const GradientTile
 double guessed_seconds(const KernelContext& context, const GradientTile& tile, KernelRate rate,
                        double processor_rate = kGpuRate);
 
+// Appends the dispatches of a tile's shader, in workgroups of so many invocations. `constants`
+// begin as the shader's constant 1; a subgroup size of 0 asks for none.
+void emit_gradient_product(Emitter& emitter, const Node& node, ShaderId shader,
+                           const GradientTile& tile, uint32_t invocations,
+                           std::span<const uint32_t> constants, uint32_t subgroup_size = 0);
+
 // For conv2d_weight_gradient's list.
 std::span<const KernelVariant> weight_gradient_gemm_kernels();
 std::span<const KernelVariant> weight_gradient_coopmat_kernels();

@@ -81,7 +81,7 @@ void emit(Emitter& emitter, const Node& node) {
   const Binding v = transform(problem.x);
   const Binding dm = transform(problem.dy);
   const Binding sums = emitter.workspace(sums_bytes(problem));
-  shader::WinogradParams p{.conv = weight_gradient_conv_params(problem),
+  shader::WinogradParams p{.conv = problem.conv_params(),
                            .tiles_h = static_cast<uint32_t>(ceil_div(problem.dy.h, kOutputs)),
                            .tiles_w = static_cast<uint32_t>(ceil_div(problem.dy.w, kOutputs)),
                            .elements = kElements};

@@ -77,10 +77,6 @@ bool left_out(const Device& device, const OpCase& test, Precision precision,
   const bool gemm = variant.find("_gemm_") != variant.npos;
   const bool coopmat = variant.find("_coopmat_") != variant.npos;
   if (device.info().type != DeviceType::kCpu || !(gemm || coopmat)) return false;
-  // Its smaller cases reach all of it.
-  constexpr int64_t kMostMultiplyAdds = 20'000'000;
-  const bool gradient = variant.starts_with("conv2d_weight_gradient");
-  if (gradient && multiply_adds(test.graph) > kMostMultiplyAdds) return true;
   if (variant.ends_with("_32x32")) return false;
   return !test.every_tile || (gemm && precision == Precision::kFp16);
 }

@@ -15,6 +15,20 @@ FitOptions quick_fit();
 // All that may change a bit: two trainers, both kinds of moments, everything random.
 FitOptions fit_of_everything();
 
+// What an observer was told.
+struct Records {
+  std::vector<StepRecord> steps;
+  std::vector<EpochRecord> epochs;
+
+  // For as long as the records stay where they are.
+  FitObserver observer() {
+    FitObserver observer;
+    observer.on_step = [this](const StepRecord& step) { steps.push_back(step); };
+    observer.on_epoch = [this](const EpochRecord& epoch) { epochs.push_back(epoch); };
+    return observer;
+  }
+};
+
 class FitTest : public ::testing::Test {
  protected:
   // Ten images a class, of which three are held back: batches of 4, 4, 4, 4, 4 and 1.

@@ -100,12 +100,9 @@ TEST_F(MixedPrecisionTest, CountsSkippedStepsAndGoesOnWithASmallerLossScale) {
   CALDERA_REQUIRE_HALVES(device)
   FitOptions options = much_too_high(quick_fit());
   options.epochs = 6;
-  std::vector<StepRecord> steps;
-  std::vector<EpochRecord> epochs;
-  FitObserver observer;
-  observer.on_step = [&](const StepRecord& step) { steps.push_back(step); };
-  observer.on_epoch = [&](const EpochRecord& epoch) { epochs.push_back(epoch); };
-  const FitResult result = trained(options, observer);
+  Records records;
+  const FitResult result = trained(options, records.observer());
+  const auto& [steps, epochs] = records;
 
   // A skipped step is a step of the schedule and of the epoch, and keeps its loss.
   ASSERT_EQ(steps.size(), 36u);

@@ -84,23 +84,31 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
+#ifdef CALDERA_TEST_WHOLE_TRAINING
+constexpr int64_t kMostMultiplyAdds = 25'000'000'000;
+#else
+constexpr int64_t kMostMultiplyAdds = 5'000'000'000;
+#endif
+
 // SwiftShader, with subgroups of four, makes a few GFLOP/s, the others tens.
 bool affordable(const Device& device, const ReferenceRun& run) {
   const Graph graph = build_graph(run.architecture, run.batch, run.size).value();
   const auto steps = static_cast<int64_t>(run.losses.size());
-  return device.info().subgroup_size >= 8 || 3 * steps * multiply_adds(graph) < 5'000'000'000;
+  return device.info().subgroup_size >= 8 || 3 * steps * multiply_adds(graph) < kMostMultiplyAdds;
 }
 
 class NetworkTraining : public testing::TestWithParam<const char*> {};
+
+#define REQUIRE_AFFORDABLE(device, run)                            \
+  if (!affordable(device, run))                                    \
+  CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_subgroups_of_eight(), \
+                            "would take minutes on this driver")
 
 TEST_P(NetworkTraining, IsPyTorchs) {
   CALDERA_REQUIRE_DEVICE(device);
   REQUIRE_RUNS()
   const ReferenceRun run = read_reference_run(GetParam());
-  if (!affordable(device, run)) {
-    CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_subgroups_of_eight(),
-                              "would take minutes on this driver");
-  }
+  REQUIRE_AFFORDABLE(device, run);
   auto trainer = make_trainer(device, run);
   ASSERT_TRUE(trainer.ok()) << trainer.error().message;
 
@@ -146,10 +154,7 @@ TEST(FrozenTrunk, KeepsItsBitsAndCostsNothingBackward) {
   CALDERA_REQUIRE_DEVICE(device);
   REQUIRE_RUNS()
   const ReferenceRun run = read_reference_run("frozen_trunk");
-  if (!affordable(device, run)) {
-    CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_subgroups_of_eight(),
-                              "would take minutes on this driver");
-  }
+  REQUIRE_AFFORDABLE(device, run);
   auto trainer = make_trainer(device, run);
   ASSERT_TRUE(trainer.ok()) << trainer.error().message;
   const Weights before = trainer->states().value();
