@@ -56,11 +56,14 @@ Result<NewBytes> InputFile::read_block(uint64_t offset, uint64_t size) {
   return block;
 }
 
-Result<SharedBytes> InputFile::view(uint64_t offset, uint64_t size) {
+Result<SharedBytes> InputFile::view(uint64_t offset, uint64_t size, size_t alignment) {
   if (offset > size_ || size > size_ - offset) return error("is cut short");
   if (!map_ && access_ == FileAccess::kMap) map_ = map_file(path_, size_);
-  if (map_) return SharedBytes{{map_.get() + offset, static_cast<size_t>(size)}, map_};
-  access_ = FileAccess::kRead;
+  // The map begins at a page, so its offsets are as aligned as its addresses.
+  if (map_ && offset % alignment == 0) {
+    return SharedBytes{{map_.get() + offset, static_cast<size_t>(size)}, map_};
+  }
+  if (!map_) access_ = FileAccess::kRead;
   CALDERA_TRY_ASSIGN(NewBytes block, read_block(offset, size));
   return SharedBytes(block);
 }

@@ -48,8 +48,8 @@ class InputFile {
   Status read(uint64_t offset, std::span<std::byte> bytes);
   // The range in memory of its own, which no other process can change.
   Result<NewBytes> read_block(uint64_t offset, uint64_t size);
-  // The range in the map, wherever it is aligned; else as read_block().
-  Result<SharedBytes> view(uint64_t offset, uint64_t size);
+  // The range in the map if it is aligned to `alignment` bytes there; else as read_block().
+  Result<SharedBytes> view(uint64_t offset, uint64_t size, size_t alignment = 1);
 
   // An error about this file: "path: what".
   Error error(const std::string& what, ErrorCode code = ErrorCode::kInvalidInput) const;

@@ -166,7 +166,7 @@ class TensorReader {
     budget_ -= *size;
     if (is_contiguous(tensor)) {
       const auto view = data.bytes.subspan(static_cast<size_t>(tensor.offset) * element, *size);
-      // A view of bytes, as of another type, may start anywhere, and so do legacy files' storages.
+      // A view of bytes, as of another type, may start anywhere.
       if (reinterpret_cast<uintptr_t>(view.data()) % element == 0) {
         return Tensor(*type.element.dtype, tensor.sizes, view, data.owner);
       }

@@ -71,7 +71,9 @@ class LegacyStorages : public StorageSource {
     }
     Place& place = found->second;
     if (!place.bytes.owner) {
-      CALDERA_TRY_ASSIGN(place.bytes, file_.view(place.offset, place.size));
+      // Lengths of names decide where it lies. One copy of the whole, so that tensors still share.
+      CALDERA_TRY_ASSIGN(place.bytes,
+                         file_.view(place.offset, place.size, storage.type->element.size));
     }
     SharedBytes bytes = place.bytes;
     if (storage.is_view) {  // Within its storage, as the pickle's reader has checked.

@@ -141,8 +141,8 @@ class Archive {
     return copy(record);
   }
 
-  // A record where it lies in the file.
-  Result<SharedBytes> view(const std::string& name) {
+  // A record where it lies in the file, if it is aligned there; else in memory of its own.
+  Result<SharedBytes> view(const std::string& name, size_t alignment) {
     CALDERA_TRY_ASSIGN(const Record record, find(name));
     source_->start_range();
     std::array<std::byte, 16384> part;
@@ -150,7 +150,9 @@ class Archive {
       return std::span(part).first(std::min<uint64_t>(part.size(), record.size - done));
     }));
     // Always so of what is stored; but how libzip reads is its own affair.
-    if (source_->read_range(record.size)) return file_->view(source_->range_begin(), record.size);
+    if (source_->read_range(record.size)) {
+      return file_->view(source_->range_begin(), record.size, alignment);
+    }
     CALDERA_TRY_ASSIGN(const NewBytes block, copy(record));
     return SharedBytes(block);
   }
@@ -256,7 +258,7 @@ class ZipStorages : public StorageSource {
   };
 
   Result<SharedBytes> bytes_of(const std::string& record, const Global& type) {
-    if (!big_endian_) return archive_.view(record);
+    if (!big_endian_) return archive_.view(record, type.element.size);
     CALDERA_TRY_ASSIGN(const NewBytes bytes, archive_.read(record));
     swap_bytes(bytes.bytes, type);
     return SharedBytes(bytes);

@@ -110,13 +110,15 @@ TEST(MadeCheckpoints, GoThroughSafetensorsAndBackBitForBit) {
 
 TEST(MadeCheckpoints, ShareWhatTheFileShares) {
   REQUIRE_MADE()
-  for (const std::string name : {"views.pth", "views-legacy.pth"}) {
-    const auto checkpoint = read_checkpoint(kMade / name);
-    ASSERT_TRUE(checkpoint.ok());
-    EXPECT_EQ(checkpoint->find("parameter")->bytes().data(),
-              checkpoint->find("tied")->bytes().data());
-    EXPECT_EQ(checkpoint->find("part")->bytes().data(),
-              checkpoint->find("whole")->bytes().subspan(7 * 4).data());
+  for (int length = 1; length <= 8; ++length) {
+    for (const std::string ending : {".pth", "-legacy.pth"}) {
+      const auto checkpoint = read_checkpoint(kMade / ("views" + std::to_string(length) + ending));
+      ASSERT_TRUE(checkpoint.ok());
+      EXPECT_EQ(checkpoint->find("parameter")->bytes().data(),
+                checkpoint->find("tied")->bytes().data());
+      EXPECT_EQ(checkpoint->find("part")->bytes().data(),
+                checkpoint->find("whole")->bytes().subspan(7 * 4).data());
+    }
   }
 }
 

@@ -128,7 +128,10 @@ def make(folder):
     attributed = torch.randn(4)
     attributed.origin = "somewhere"
     views["attributed"] = attributed
-    maker.save("views", views, views)
+    # Names of every length modulo 8: a legacy file's data begins wherever they end.
+    for length in range(1, 9):
+        named = {**views, "n" * length: torch.ones(1)}
+        maker.save(f"views{length}", named, named)
 
     torch.manual_seed(2)
     dtypes = {}

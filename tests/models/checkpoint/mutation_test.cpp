@@ -99,7 +99,7 @@ TEST(Mutation, NeverBringsTheReaderDown) {
   std::vector<std::string> seeds = {small_torch_zip(), small_torch_legacy(), small_safetensors()};
   const fs::path made = CALDERA_MADE_CHECKPOINTS;
   if (fs::is_directory(made)) {
-    for (const char* name : {"training.pth", "training-legacy.pth", "views-legacy.pth",
+    for (const char* name : {"training.pth", "training-legacy.pth", "views1-legacy.pth",
                              "protocol4.pth", "zip64.pth", "newer.pth"}) {
       seeds.push_back(read_file(made / name));
     }
