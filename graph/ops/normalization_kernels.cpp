@@ -34,10 +34,31 @@ float values_a_channel(const ImageShape& shape) {
   return static_cast<float>(shape.n * shape.pixels());
 }
 
+// How invocations share out a pixel's vectors: shaders/normalization/walk.glsl.
+struct Walk {
+  uint32_t vectors = 1;
+  uint32_t lanes = 1;
+
+  uint64_t invocations(uint64_t parts, uint32_t c4) const { return parts * c4 / vectors; }
+  void append_to(std::vector<uint32_t>& constants) const {
+    constants.insert(constants.end(), {vectors, lanes});
+  }
+};
+
+Walk walk_of(const Emitter& emitter, uint32_t c4) {
+  const uint32_t lanes = emitter.capabilities().subgroup_size;
+  if (!emitter.capabilities().cpu) return {};
+  for (const uint32_t vectors : {4u, 2u}) {
+    if (c4 % (vectors * lanes) == 0) return {vectors, lanes};
+  }
+  return {};
+}
+
 struct Sums {
   ImageRuns plan;
   Binding workspace;
   shader::StatisticsParams params;
+  Walk walk;
 
   // Of one run.
   shader::StatisticsParams of(const ImageRun& run) const {
@@ -46,7 +67,7 @@ struct Sums {
     p.first_part = run.first_part;
     return p;
   }
-  uint64_t invocations(const ImageRun& run) const { return uint64_t{run.parts} * params.c4; }
+  uint64_t invocations(const ImageRun& run) const { return walk.invocations(run.parts, params.c4); }
 };
 
 template <Access kAccess>
@@ -61,7 +82,8 @@ Sums plan_sums(Emitter& emitter, const ImageShape& shape, float eps) {
                  .part_pixels = plan.part_items,
                  .parts = plan.parts(),
                  .count = values_a_channel(shape),
-                 .eps = eps}};
+                 .eps = eps},
+      .walk = walk_of(emitter, shape.c4())};
 }
 
 template <Access kAccess>
@@ -72,10 +94,11 @@ void emit_statistics(Emitter& emitter, const Node& node) {
   const Sums sums = plan_sums<kAccess>(emitter, shape, 0);
   const Binding pivot = emitter.activation(x, 0, 1);
   for (const ImageRun& run : sums.plan.runs) {
-    emitter.dispatch(
+    Dispatch& dispatch = emitter.dispatch(
         id, pick<kAccess>(ShaderId::batch_statistics, ShaderId::batch_statistics_texels),
         sums.of(run), {emitter.activation(x, run.first, run.count), pivot, sums.workspace},
         sums.invocations(run));
+    sums.walk.append_to(dispatch.constants);
   }
   emitter.dispatch(id, ShaderId::finish_statistics, sums.params,
                    {sums.workspace, pivot, emitter.whole(node.output)}, shape.c4());
@@ -91,7 +114,7 @@ void emit_frozen(Emitter& emitter, const Node& node) {
       shape.c4());
 }
 
-constexpr uint32_t kPixels = 16;  // An invocation normalises.
+constexpr uint32_t kPixels = 32;  // An invocation normalises.
 
 shader::NormalizeParams normalize_params(const Emitter& emitter, const ImageShape& shape,
                                          float eps) {
@@ -103,8 +126,8 @@ shader::NormalizeParams normalize_params(const Emitter& emitter, const ImageShap
           .eps = eps};
 }
 
-uint64_t normalize_invocations(const shader::NormalizeParams& p) {
-  return ceil_div(p.pixels, p.part_pixels) * p.c4;
+uint64_t normalize_invocations(const shader::NormalizeParams& p, const Walk& walk) {
+  return walk.invocations(ceil_div(p.pixels, p.part_pixels), p.c4);
 }
 
 template <Access kAccess>
@@ -112,6 +135,7 @@ void emit_normalize(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<NormalizeAttrs>(node.attrs);
   shader::NormalizeParams p = normalize_params(emitter, emitter.shape(node.output), attrs.eps);
   p.epilogue = epilogue_bits(attrs.epilogue, false);
+  const Walk walk = walk_of(emitter, p.c4);
   const Binding x = emitter.activation(node.inputs[0]);
   Dispatch& dispatch = emitter.dispatch(
       id_of(emitter.graph(), node), pick<kAccess>(ShaderId::normalize, ShaderId::normalize_texels),
@@ -120,8 +144,9 @@ void emit_normalize(Emitter& emitter, const Node& node) {
        emitter.weight(node.inputs[3], WeightLayout::kVector),
        attrs.epilogue.residual ? emitter.activation(node.inputs.back()) : x,
        emitter.activation(node.output)},
-      normalize_invocations(p));
+      normalize_invocations(p, walk));
   dispatch.constants.push_back(any_activation(attrs.epilogue));
+  walk.append_to(dispatch.constants);
 }
 
 void emit_update(Emitter& emitter, const Node& node) {
@@ -159,6 +184,7 @@ void emit_normalize_sums(Emitter& emitter, const Node& node) {
         id, pick<kAccess>(ShaderId::normalize_sums, ShaderId::normalize_sums_texels), sums.of(run),
         std::move(bindings), sums.invocations(run));
     dispatch.constants.push_back(static_cast<uint32_t>(attrs.activation));
+    sums.walk.append_to(dispatch.constants);
   }
   const bool update = !node.updates.empty();
   const Binding none = update ? Binding{} : emitter.workspace(16);
@@ -175,6 +201,7 @@ void emit_normalize_gradient(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<NormalizeGradientAttrs>(node.attrs);
   shader::NormalizeParams p = normalize_params(emitter, emitter.shape(node.output), attrs.eps);
   p.frozen = attrs.frozen;
+  const Walk walk = walk_of(emitter, p.c4);
   std::vector<Binding> bindings = normalize_bindings(
       emitter, node, emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]));
   bindings.push_back(emitter.whole(attrs.frozen ? node.inputs[2] : node.inputs[5]));
@@ -182,8 +209,9 @@ void emit_normalize_gradient(Emitter& emitter, const Node& node) {
   Dispatch& dispatch = emitter.dispatch(
       id_of(emitter.graph(), node),
       pick<kAccess>(ShaderId::normalize_gradient, ShaderId::normalize_gradient_texels), p,
-      std::move(bindings), normalize_invocations(p));
+      std::move(bindings), normalize_invocations(p, walk));
   dispatch.constants.push_back(static_cast<uint32_t>(attrs.activation));
+  walk.append_to(dispatch.constants);
 }
 
 constexpr KernelVariant kStatistics[] = {{.name = "batch_statistics_texels",

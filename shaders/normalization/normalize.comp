@@ -2,10 +2,11 @@
 // y = activation((x - mean) / sqrt(var + eps) * weight + bias + residual).
 #extension GL_GOOGLE_include_directive : require
 #define EPILOGUE_CONSTANT 1
+#define WALK_CONSTANT 2
 #include "../common/epilogue.glsl"
-#include "../common/grid.glsl"
 #include "../common/vectors.glsl"
 #include "normalization_params.h"
+#include "walk.glsl"
 
 layout(push_constant) uniform Push { NormalizeParams p; };
 
@@ -17,20 +18,23 @@ VECTORS_IN(4, residual);  // Where there is none, x, and not read.
 VECTORS_OUT(5, y);
 
 void main() {
-  uint index = invocation_index();
-  uint part = index / p.c4;
-  uint block = index - part * p.c4;
-  uint pixel = part * p.part_pixels;
-  uint end = min(pixel + p.part_pixels, p.pixels);
-  if (pixel >= end) return;
-  vec4 mean = statistics[block];
-  vec4 scale = weight[block] / sqrt(statistics[p.c4 + block] + p.eps);
-  vec4 shift = bias[block];
-  for (; pixel < end; ++pixel) {
-    uint at = pixel * p.c4 + block;
-    vec4 v = (LOAD(x, at) - mean) * scale + shift;
-    if ((p.epilogue & kEpilogueResidual) != 0) v += LOAD(residual, at);
-    v = activate(v, p.epilogue & kEpilogueActivationMask);
-    STORE(y, at, zero_tail(v, block, p.channels));
+  Walk at = walk(p.pixels, p.part_pixels, p.c4);
+  if (at.pixel >= at.end) return;
+  vec4 mean[kVectors], scale[kVectors], shift[kVectors];
+  EACH_VECTOR(v) {
+    uint block = at.block + v * kLanes;
+    mean[v] = statistics[block];
+    scale[v] = weight[block] / sqrt(statistics[p.c4 + block] + p.eps);
+    shift[v] = bias[block];
+  }
+  for (uint pixel = at.pixel; pixel < at.end; ++pixel) {
+    EACH_VECTOR(v) {
+      uint block = at.block + v * kLanes;
+      uint place = pixel * p.c4 + block;
+      vec4 value = (LOAD(x, place) - mean[v]) * scale[v] + shift[v];
+      if ((p.epilogue & kEpilogueResidual) != 0) value += LOAD(residual, place);
+      value = activate(value, p.epilogue & kEpilogueActivationMask);
+      STORE(y, place, zero_tail(value, block, p.channels));
+    }
   }
 }

@@ -1,9 +1,10 @@
 // What the gradients of normalisation share: dz = dy * activation'(z), with z = xhat * weight +
 // bias, which is made again of x.
+#define WALK_CONSTANT 2
 #include "../common/activation_gradient.glsl"
-#include "../common/grid.glsl"
 #include "../common/vectors.glsl"
 #include "normalization_params.h"
+#include "walk.glsl"
 
 VECTORS_IN(0, dy);
 VECTORS_IN(1, x);

@@ -10,20 +10,23 @@ layout(std430, binding = 5) readonly buffer Sums { vec4 sums[]; };
 VECTORS_OUT(6, dx);
 
 void main() {
-  uint index = invocation_index();
-  uint part = index / p.c4;
-  uint block = index - part * p.c4;
-  uint pixel = part * p.part_pixels;
-  uint end = min(pixel + p.part_pixels, p.pixels);
-  if (pixel >= end) return;
-  Channels c = channels_of(block, p.c4, p.eps);
-  vec4 scale = c.weight * c.inverse;
-  vec4 mean_dz = p.frozen == 0 ? sums[block] / p.count : vec4(0);
-  vec4 mean_product = p.frozen == 0 ? sums[p.c4 + block] / p.count : vec4(0);
-  for (; pixel < end; ++pixel) {
-    uint at = pixel * p.c4 + block;
-    vec4 xhat = normalized(c, at);
-    vec4 dz = gradient_of_z(c, xhat, at);
-    STORE(dx, at, (dz - mean_dz - xhat * mean_product) * scale);
+  Walk at = walk(p.pixels, p.part_pixels, p.c4);
+  if (at.pixel >= at.end) return;
+  Channels c[kVectors];
+  vec4 scale[kVectors], mean_dz[kVectors], mean_product[kVectors];
+  EACH_VECTOR(v) {
+    uint block = at.block + v * kLanes;
+    c[v] = channels_of(block, p.c4, p.eps);
+    scale[v] = c[v].weight * c[v].inverse;
+    mean_dz[v] = p.frozen == 0 ? sums[block] / p.count : vec4(0);
+    mean_product[v] = p.frozen == 0 ? sums[p.c4 + block] / p.count : vec4(0);
+  }
+  for (uint pixel = at.pixel; pixel < at.end; ++pixel) {
+    EACH_VECTOR(v) {
+      uint place = pixel * p.c4 + at.block + v * kLanes;
+      vec4 xhat = normalized(c[v], place);
+      vec4 dz = gradient_of_z(c[v], xhat, place);
+      STORE(dx, place, (dz - mean_dz[v] - xhat * mean_product[v]) * scale[v]);
+    }
   }
 }

@@ -8,22 +8,26 @@ layout(push_constant) uniform Push { StatisticsParams p; };
 layout(std430, binding = 5) writeonly buffer Parts { vec4 parts[]; };
 
 void main() {
-  uint index = invocation_index();
-  uint part = index / p.c4;
-  uint block = index - part * p.c4;
-  uint pixel = part * p.part_pixels;
-  if (pixel >= p.pixels) return;
-  uint end = min(pixel + p.part_pixels, p.pixels);
-  Channels c = channels_of(block, p.c4, p.eps);
-  vec4 sum = vec4(0), products = vec4(0);
-  for (; pixel < end; ++pixel) {
-    uint at = pixel * p.c4 + block;
-    vec4 xhat = normalized(c, at);
-    vec4 dz = gradient_of_z(c, xhat, at);
-    sum += dz;
-    products += dz * xhat;
+  Walk at = walk(p.pixels, p.part_pixels, p.c4);
+  if (at.pixel >= at.end) return;
+  Channels c[kVectors];
+  vec4 sum[kVectors], products[kVectors];
+  EACH_VECTOR(v) {
+    c[v] = channels_of(at.block + v * kLanes, p.c4, p.eps);
+    sum[v] = products[v] = vec4(0);
   }
-  uint to = (p.first_part + part) * p.c4 + block;
-  parts[to] = sum;
-  parts[p.parts * p.c4 + to] = products;
+  for (uint pixel = at.pixel; pixel < at.end; ++pixel) {
+    EACH_VECTOR(v) {
+      uint place = pixel * p.c4 + at.block + v * kLanes;
+      vec4 xhat = normalized(c[v], place);
+      vec4 dz = gradient_of_z(c[v], xhat, place);
+      sum[v] += dz;
+      products[v] += dz * xhat;
+    }
+  }
+  EACH_VECTOR(v) {
+    uint to = (p.first_part + at.part) * p.c4 + at.block + v * kLanes;
+    parts[to] = sum[v];
+    parts[p.parts * p.c4 + to] = products[v];
+  }
 }

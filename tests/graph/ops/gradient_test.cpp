@@ -253,6 +253,9 @@ INSTANTIATE_TEST_SUITE_P(
                  false,
                  BatchNormMode::kTrain,
                  {.kind = OptimizerKind::kAdamW, .max_norm = 0.1f, .ema_decay = 0.9f}},
+        // Where a lane of 8, or of 4, takes several vectors of a pixel.
+        NormCase{"several_vectors", {5, 64, 7, 5}, Activation::kRelu},
+        NormCase{"many_vectors", {3, 256, 7, 5}, Activation::kRelu, true},
         NormCase{"one_pixel", {6, 130}, Activation::kSigmoid},
         NormCase{"hard_swish", {2, 3, 31, 29}, Activation::kHardSwish},
         NormCase{"frozen", {4, 12, 6, 6}, Activation::kRelu6, false, BatchNormMode::kFrozen},
