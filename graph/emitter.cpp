@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "graph/align.h"
+#include "graph/kernel.h"
 #include "shaders/layout/pack_weight_params.h"
 
 namespace caldera {
@@ -82,8 +83,6 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
                                    .inputs = static_cast<uint32_t>(shape[1]),
                                    .kernel_h = image ? static_cast<uint32_t>(shape[2]) : 1,
                                    .kernel_w = image ? static_cast<uint32_t>(shape[3]) : 1,
-                                   .weight_layout = static_cast<uint32_t>(weight.layout),
-                                   .transposed_groups = static_cast<uint32_t>(taps.groups),
                                    .source_inputs = static_cast<uint32_t>(source[1]),
                                    .source_h = image ? static_cast<uint32_t>(source[2]) : 1,
                                    .source_w = image ? static_cast<uint32_t>(source[3]) : 1,
@@ -91,18 +90,23 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
                                    .first_w = static_cast<uint32_t>(taps.first.w),
                                    .stride_h = static_cast<uint32_t>(taps.stride.h),
                                    .stride_w = static_cast<uint32_t>(taps.stride.w)};
-  const bool winograd =
-      weight.layout == WeightLayout::kWinograd2 || weight.layout == WeightLayout::kWinograd4;
-  const uint64_t outputs8 = (p.outputs + 7) / 8 * 8;
-  // The filters between four channels and four, or a vector of four, an invocation.
-  const uint64_t invocations =
-      winograd ? outputs8 / 4 * vectors(shape[1]) : weight.bytes / (4 * element_bytes(precision_));
-  Dispatch& made = dispatch(node_, winograd ? ShaderId::pack_winograd : ShaderId::pack_weight, p,
-                            {state(weight.source), packed}, invocations);
-  if (winograd) {
-    made.constants.push_back(weight.layout == WeightLayout::kWinograd2);
-    made.constants.push_back(weight.transpose.has_value());
+  const Binding from = state(weight.source);
+  const bool texels = capabilities_.max_storage_texel_buffers > 0 &&
+                      from.size <= texel_buffer_bytes(capabilities_, Precision::kFp32);
+  const bool whole = taps.groups <= 1 || p.source_inputs % 4 == 0;
+  ShaderId shader = texels ? ShaderId::pack_weight_texels : ShaderId::pack_weight;
+  std::vector<uint32_t> constants = {static_cast<uint32_t>(weight.layout),
+                                     weight.transpose.has_value(), whole};
+  // A tap between four channels and four an invocation.
+  uint64_t invocations = round_up(p.outputs, 8) / 4 * vectors(shape[1]) * p.kernel_h * p.kernel_w;
+  const bool two = weight.layout == WeightLayout::kWinograd2;
+  if (two || weight.layout == WeightLayout::kWinograd4) {
+    shader = ShaderId::pack_winograd;
+    constants = {two, weight.transpose.has_value()};
+    invocations /= uint64_t{p.kernel_h} * p.kernel_w;  // Whole filters.
   }
+  Dispatch& made = dispatch(node_, shader, p, {from, packed}, invocations);
+  made.constants.insert(made.constants.end(), constants.begin(), constants.end());
 }
 
 Binding Emitter::state(ValueId value) const {

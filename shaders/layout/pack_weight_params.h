@@ -12,9 +12,7 @@ struct PackWeightParams {
   uint inputs;
   uint kernel_h;
   uint kernel_w;
-  uint weight_layout;      // A WeightLayout (graph/dispatch.h).
-  uint transposed_groups;  // 0: packed as it is.
-  uint source_inputs;      // Of the weight as it is stored.
+  uint source_inputs;  // Of the weight as it is stored.
   uint source_h;
   uint source_w;
   uint first_h;  // Of the taps that a transposed weight takes,
