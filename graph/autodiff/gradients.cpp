@@ -51,15 +51,23 @@ struct Rule {
   void operator()(const Conv2dAttrs& attrs) const {
     const ValueId dz = through_epilogue(attrs.epilogue);
     const ValueId x = node.inputs[0];
-    const ValueId weight = node.inputs[1];
-    if (needed(1)) {
-      to().update(
-          name("weight gradient"),
-          Conv2dWeightGradientAttrs{attrs.stride, attrs.padding, attrs.dilation, attrs.groups},
-          {x, dz}, {gradients.parameter(weight)});
-    }
+    if (needed(1)) weight_gradient(attrs, dz);
     bias_gradient(attrs.bias, dz);
     if (needed(0)) gradients.add(x, data_gradient(attrs, dz));
+  }
+
+  // Of one tap with strides, that of the pixels which it met: they then lie side by side.
+  void weight_gradient(const Conv2dAttrs& attrs, ValueId dz) const {
+    const ValueId weight = node.inputs[1];
+    const Shape& filter = shape(weight);
+    ValueId x = node.inputs[0];
+    Conv2dWeightGradientAttrs of{attrs.stride, attrs.padding, attrs.dilation, attrs.groups};
+    const bool one_tap = filter[2] == 1 && filter[3] == 1 && attrs.padding == Size2d{0, 0};
+    if (one_tap && attrs.stride != Size2d{}) {
+      x = to().node(name("input subsampled"), SubsampleAttrs{attrs.stride}, {x});
+      of.stride = {};
+    }
+    to().update(name("weight gradient"), of, {x, dz}, {gradients.parameter(weight)});
   }
 
   // A convolution of dz with the mirrored filters, inputs and outputs changed. Each output pixel

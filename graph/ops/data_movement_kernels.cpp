@@ -32,29 +32,40 @@ shader::ResampleParams resample_params(const Emitter& emitter, const Node& node)
           .spread_w = 1};
 }
 
+template <Access kAccess>
 void emit_resample(Emitter& emitter, const Node& node, const shader::ResampleParams& p) {
-  emitter.dispatch(id_of(emitter.graph(), node), ShaderId::resample, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
-                   uint64_t{p.pixels} * p.out_c4);
+  emitter
+      .dispatch(id_of(emitter.graph(), node),
+                pick<kAccess>(ShaderId::resample, ShaderId::resample_texels), p,
+                {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                uint64_t{p.pixels} * p.out_c4)
+      .constants.push_back(p.channels_before % 4 == 0);
 }
 
+bool input_fits_texels(const KernelContext& context) {
+  return texels_fit(context, {context.shape(context.node.inputs[0])}, 1);
+}
+
+template <Access kAccess>
 void emit_pad(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<PadAttrs>(node.attrs);
   shader::ResampleParams p = resample_params(emitter, node);
   p.top = static_cast<uint32_t>(attrs.top);
   p.left = static_cast<uint32_t>(attrs.left);
   p.channels_before = static_cast<uint32_t>(attrs.channels_before);
-  emit_resample(emitter, node, p);
+  emit_resample<kAccess>(emitter, node, p);
 }
 
+template <Access kAccess>
 void emit_subsample(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<SubsampleAttrs>(node.attrs);
   shader::ResampleParams p = resample_params(emitter, node);
   p.stride_h = static_cast<uint32_t>(attrs.stride.h);
   p.stride_w = static_cast<uint32_t>(attrs.stride.w);
-  emit_resample(emitter, node, p);
+  emit_resample<kAccess>(emitter, node, p);
 }
 
+template <Access kAccess>
 void emit_upsample_zeros(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<UpsampleZerosAttrs>(node.attrs);
   shader::ResampleParams p = resample_params(emitter, node);
@@ -62,7 +73,7 @@ void emit_upsample_zeros(Emitter& emitter, const Node& node) {
   p.left = static_cast<uint32_t>(attrs.offset.w);
   p.spread_h = static_cast<uint32_t>(attrs.stride.h);
   p.spread_w = static_cast<uint32_t>(attrs.stride.w);
-  emit_resample(emitter, node, p);
+  emit_resample<kAccess>(emitter, node, p);
 }
 
 template <Access kAccess>
@@ -152,13 +163,26 @@ void emit_unflatten(Emitter& emitter, const Node& node) {
                    uint64_t{p.images} * p.pixels * p.c4);
 }
 
-constexpr KernelVariant kPad[] = {{"pad_vector", nullptr, emit_pad}};
-constexpr KernelVariant kSubsample[] = {{"subsample_vector", nullptr, emit_subsample}};
+constexpr KernelVariant kPad[] = {{.name = "pad_texels",
+                                   .supported = input_fits_texels,
+                                   .emit = emit_pad<Access::kTexels>,
+                                   .texels = true},
+                                  {.name = "pad_vector", .emit = emit_pad<Access::kStorage>}};
+constexpr KernelVariant kSubsample[] = {
+    {.name = "subsample_texels",
+     .supported = input_fits_texels,
+     .emit = emit_subsample<Access::kTexels>,
+     .texels = true},
+    {.name = "subsample_vector", .emit = emit_subsample<Access::kStorage>}};
 constexpr KernelVariant kConcat[] = {{"concat_element", nullptr, emit_concat}};
 constexpr KernelVariant kFlatten[] = {{"flatten_view", flatten_is_view, nullptr},
                                       {"flatten_vector", nullptr, emit_flatten}};
 constexpr KernelVariant kUpsampleZeros[] = {
-    {"upsample_zeros_vector", nullptr, emit_upsample_zeros}};
+    {.name = "upsample_zeros_texels",
+     .supported = input_fits_texels,
+     .emit = emit_upsample_zeros<Access::kTexels>,
+     .texels = true},
+    {.name = "upsample_zeros_vector", .emit = emit_upsample_zeros<Access::kStorage>}};
 constexpr KernelVariant kInterleave[] = {
     {.name = "interleave_texels",
      .supported = phases_fit_texels,

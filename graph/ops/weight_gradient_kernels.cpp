@@ -18,15 +18,16 @@ using Problem = WeightGradientProblem;
 constexpr uint64_t kSubgroups = 64;
 constexpr uint32_t kStep = 8;  // Pixels.
 
-// Vectors of output channels that a tile holds.
-uint32_t tile_blocks(const Problem& problem) {
+// Vectors of output channels that a tile holds. A CPU keeps most of its sums in memory anyhow.
+uint32_t tile_blocks(const Capabilities& capabilities, const Problem& problem) {
   const int64_t group_out = problem.weight[0] / problem.attrs.groups;
+  if (capabilities.cpu && group_out % 64 == 0) return 16;
   return group_out % 32 == 0 || (problem.attrs.groups == 1 && group_out > 64) ? 8 : 4;
 }
 
-uint64_t subgroup_tiles(const Problem& problem, uint32_t lanes) {
+uint64_t subgroup_tiles(const Problem& problem, uint32_t lanes, uint32_t blocks) {
   return ceil_div(problem.places(), lanes) *
-         ceil_div(static_cast<uint64_t>(problem.weight[0]), tile_blocks(problem) * 4);
+         ceil_div(static_cast<uint64_t>(problem.weight[0]), uint64_t{blocks} * 4);
 }
 
 bool subgroup_supported(const KernelContext& context) {
@@ -41,9 +42,8 @@ bool subgroup_supported(const KernelContext& context) {
 void emit_subgroup(Emitter& emitter, const Node& node) {
   const uint32_t lanes = emitter.capabilities().subgroup_size;
   const Problem whole(emitter.graph(), node, emitter.precision());
-  const uint64_t tiles = subgroup_tiles(whole, lanes);
-  const uint32_t blocks = tile_blocks(whole);
-  const uint32_t pixels = lanes / blocks;  // That one load takes.
+  const uint32_t blocks = tile_blocks(emitter.capabilities(), whole);
+  const uint64_t tiles = subgroup_tiles(whole, lanes, blocks);
   emit_parts(emitter, node, texel_buffer_bytes(emitter.capabilities(), emitter.precision()),
              parts_for(kSubgroups, tiles),
              [&](const Problem& problem, const shader::WeightGradientParams& p,
@@ -53,7 +53,7 @@ void emit_subgroup(Emitter& emitter, const Node& node) {
                    std::move(bindings), tiles * p.parts * lanes, lanes);
                dispatch.constants.insert(
                    dispatch.constants.end(),
-                   {blocks, pixels, std::max(kStep / pixels, 1u), uint32_t{problem.padded()}});
+                   {blocks, lanes, std::max(kStep, lanes / blocks), uint32_t{problem.padded()}});
                dispatch.required_subgroup_size = lanes;
                return dispatch;
              });
@@ -62,8 +62,8 @@ void emit_subgroup(Emitter& emitter, const Node& node) {
 double subgroup_cost(const KernelContext& context) {
   const Problem problem(context);
   const uint32_t lanes = context.capabilities.subgroup_size;
-  const auto tiles = static_cast<double>(subgroup_tiles(problem, lanes));
-  const uint32_t blocks = tile_blocks(problem);
+  const uint32_t blocks = tile_blocks(context.capabilities, problem);
+  const auto tiles = static_cast<double>(subgroup_tiles(problem, lanes, blocks));
   const int64_t pixels = problem.dy.n * problem.dy.pixels();
   if (!context.capabilities.cpu) {
     return guessed_seconds(context.capabilities, tiles,

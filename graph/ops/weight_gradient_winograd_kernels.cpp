@@ -23,8 +23,7 @@ using Problem = WeightGradientProblem;
 
 constexpr uint32_t kOutputs = 4;  // Of a tile, along each side.
 constexpr uint32_t kElements = 36;
-constexpr uint32_t kBlocks = 8;  // Vectors of output channels that a tile of the product holds.
-constexpr uint32_t kStep = 8;    // Tiles of the images that a step of it takes.
+constexpr uint32_t kStep = 8;  // Tiles of the images that a step of it takes.
 // Of one workspace, where an image needs no more.
 constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;
 
@@ -63,14 +62,21 @@ bool supported(const KernelContext& context) {
          images_a_run(context.capabilities, problem) > 0;
 }
 
-uint64_t product_tiles(const Problem& problem, uint32_t lanes) {
-  return kElements * ceil_div(problem.in4(), lanes) * ceil_div(problem.dy.c4(), kBlocks);
+// Vectors of output channels that a tile of the product holds. A CPU keeps most of its sums in
+// memory anyhow.
+uint32_t product_blocks(const Capabilities& capabilities, const Problem& problem) {
+  return capabilities.cpu && problem.dy.c4() % 16 == 0 ? 16 : 8;
+}
+
+uint64_t product_tiles(const Problem& problem, uint32_t lanes, uint32_t blocks) {
+  return kElements * ceil_div(problem.in4(), lanes) * ceil_div(problem.dy.c4(), blocks);
 }
 
 void emit(Emitter& emitter, const Node& node) {
   const Problem problem(emitter.graph(), node, emitter.precision());
   const NodeId id = id_of(emitter.graph(), node);
   const uint32_t lanes = emitter.capabilities().subgroup_size;
+  const uint32_t blocks = product_blocks(emitter.capabilities(), problem);
   const int64_t batch = problem.dy.n;
   const int64_t run = images_a_run(emitter.capabilities(), problem);
   const uint64_t a_image = image_tiles(problem);
@@ -99,10 +105,9 @@ void emit(Emitter& emitter, const Node& node) {
                      {emitter.activation(node.inputs[1], first, count), dm},
                      tiles * problem.dy.c4(), lanes);
     Dispatch& product = emitter.dispatch(id, ShaderId::winograd_gradient_product, p, {v, dm, sums},
-                                         product_tiles(problem, lanes) * lanes, lanes);
-    const uint32_t pixels = lanes / kBlocks;  // That one load takes.
+                                         product_tiles(problem, lanes, blocks) * lanes, lanes);
     product.constants.insert(product.constants.end(),
-                             {kBlocks, pixels, std::max(kStep / pixels, 1u)});
+                             {blocks, lanes, std::max(kStep, lanes / blocks)});
     product.required_subgroup_size = lanes;
     product.multiply_adds =
         static_cast<int64_t>(kElements * tiles) * problem.weight[0] * problem.weight[1];
@@ -116,9 +121,10 @@ double cost(const KernelContext& context) {
   const Problem problem(context);
   const uint32_t lanes = context.capabilities.subgroup_size;
   const uint64_t tiles = static_cast<uint64_t>(problem.dy.n) * image_tiles(problem);
-  const auto products = static_cast<double>(product_tiles(problem, lanes));
+  const uint32_t blocks = product_blocks(context.capabilities, problem);
+  const auto products = static_cast<double>(product_tiles(problem, lanes, blocks));
   const auto steps = static_cast<double>(ceil_div(tiles, kStep));
-  const double step_multiply_adds = kStep * lanes * 16.0 * kBlocks;
+  const double step_multiply_adds = kStep * lanes * 16.0 * blocks;
   if (!context.capabilities.cpu) {
     return 3 * kGpuDispatch + guessed_seconds(context.capabilities, products,
                                               steps * step_multiply_adds, kWinogradRate);
@@ -129,7 +135,7 @@ double cost(const KernelContext& context) {
   return software::seconds(
       4 * software::kDispatch + transforms(tiles * problem.x.c4(), software::kTransform4) +
       transforms(tiles * problem.dy.c4(), software::kTransform4) +
-      products * (steps * software::gradient_step(kBlocks) + kBlocks * 4 * software::kStore) +
+      products * (steps * software::gradient_step(blocks) + blocks * 4 * software::kStore) +
       transforms(static_cast<uint64_t>(problem.weight[0]) * problem.in4(), software::kTransform4));
 }
 

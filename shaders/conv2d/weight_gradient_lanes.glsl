@@ -7,19 +7,23 @@
 //   channels of dy   |                                                           |
 //                    +-----------------------------------------------------------+
 //
-// A step takes K pixels. Of each a lane loads its own vector of x; of dy it loads four channels of
-// every S / B th pixel. Sums are finished channel by channel, so that a compiler with few registers
+// A step takes K pixels. Of each a lane loads its own vector of x; the K B vectors of dy are shared
+// out among the lanes. Sums are finished channel by channel, so that a compiler with few registers
 // keeps one channel's in them through a whole step. S, the subgroup's size, is 8 or more.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 layout(constant_id = 1) const uint kBlocks = 4;  // B: vectors of output channels.
-layout(constant_id = 2) const uint kPixels = 2;  // Of dy that a load of all lanes takes: S / B.
-layout(constant_id = 3) const uint kLoads = 4;   // Such loads a step: K = kLoads * kPixels.
+layout(constant_id = 2) const uint kLanes = 8;   // S
+layout(constant_id = 3) const uint kStep = 8;    // K, a multiple of S / B.
 
 const uint kOutputs = 4 * kBlocks;
-const uint kStep = kLoads * kPixels;
+const uint kLoads = kStep * kBlocks / kLanes;  // Of dy a lane.
+
+// The vector of dy that a lane's load j is: [pixel][block].
+uint load_pixel(uint j, uint lane) { return j * kLanes / kBlocks + lane / kBlocks; }
+uint load_block(uint j, uint lane) { return j * kLanes % kBlocks + lane % kBlocks; }
 
 vec4 sums[kOutputs];
 
@@ -31,7 +35,8 @@ void clear_sums() {
 void add_products(vec4 g[kLoads], vec4 v[kStep]) {
   [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
     [[unroll]] for (uint q = 0; q < kStep; ++q) {
-      sums[o] += subgroupShuffle(g[q / kPixels][o % 4], q % kPixels * kBlocks + o / 4) * v[q];
+      uint from = q * kBlocks + o / 4;
+      sums[o] += subgroupShuffle(g[from / kLanes][o % 4], from % kLanes) * v[q];
     }
   }
 }

@@ -38,7 +38,6 @@ void main() {
   int tap_x = int((tap - ky * p.conv.kernel_w) * p.conv.dilation_w) - int(p.conv.pad_w);
 
   clear_sums();
-  uint dy_block = min(first_output / 4 + lane % kBlocks, p.conv.out_c4 - 1);
   uint rows = (p.conv.pixels + p.conv.out_w - 1) / p.conv.out_w;
   uint end_row = min((part + 1) * p.part_rows, rows);
   for (uint row = part * p.part_rows; row < end_row; ++row) {
@@ -50,9 +49,10 @@ void main() {
     for (uint first = 0; first < width; first += kStep) {
       vec4 g[kLoads];
       [[unroll]] for (uint j = 0; j < kLoads; ++j) {
-        uint pixel = first + j * kPixels + lane / kBlocks;
+        uint pixel = first + load_pixel(j, lane);
+        uint block = min(first_output / 4 + load_block(j, lane), p.conv.out_c4 - 1);
         uint at = row * p.conv.out_w + min(pixel, width - 1);
-        g[j] = imageLoad(dy, int(at * p.conv.out_c4 + dy_block));
+        g[j] = imageLoad(dy, int(at * p.conv.out_c4 + block));
         g[j] = pixel < width ? g[j] : vec4(0);
       }
       vec4 v[kStep];

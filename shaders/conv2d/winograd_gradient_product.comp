@@ -25,14 +25,14 @@ void main() {
   if (element >= p.elements) return;  // Of the whole subgroup alike.
 
   uint channel = min(place, p.conv.in_c4 - 1);
-  uint dy_block = min(first_output / 4 + lane % kBlocks, p.conv.out_c4 - 1);
   uint base = element * p.tiles;
   clear_sums();
   for (uint first = 0; first < p.tiles; first += kStep) {
     vec4 g[kLoads];
     [[unroll]] for (uint j = 0; j < kLoads; ++j) {
-      uint tile = first + j * kPixels + lane / kBlocks;
-      g[j] = imageLoad(dy, int((base + min(tile, p.tiles - 1)) * p.conv.out_c4 + dy_block));
+      uint tile = first + load_pixel(j, lane);
+      uint block = min(first_output / 4 + load_block(j, lane), p.conv.out_c4 - 1);
+      g[j] = imageLoad(dy, int((base + min(tile, p.tiles - 1)) * p.conv.out_c4 + block));
       g[j] = tile < p.tiles ? g[j] : vec4(0);
     }
     vec4 v[kStep];

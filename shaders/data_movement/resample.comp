@@ -3,14 +3,32 @@
 // invocation.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "../common/epilogue.glsl"
 #include "../common/grid.glsl"
-#include "../common/storage.glsl"
+#include "../common/vectors.glsl"
 #include "data_movement_params.h"
 
 layout(push_constant) uniform Push { ResampleParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
-layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
+VECTORS_IN(0, x);
+VECTORS_OUT(1, y);
+
+// Whether channels_before is a multiple of four, so that vectors stay whole.
+layout(constant_id = 1) const bool kWhole = false;
+
+vec4 channels_of(uint pixel, uint block) {
+  if (kWhole) {
+    uint from = block - uint(int(p.channels_before) / 4);  // May be negative: cut off.
+    vec4 v = LOAD(x, pixel * p.in_c4 + min(from, p.in_c4 - 1));
+    return from < p.in_c4 ? zero_tail(v, block, p.out_c) : vec4(0);
+  }
+  vec4 v = vec4(0);
+  [[unroll]] for (uint k = 0; k < 4; ++k) {
+    uint c = block * 4 + k - p.channels_before;
+    if (c < p.in_c && block * 4 + k < p.out_c) v[k] = LOAD(x, pixel * p.in_c4 + c / 4)[c % 4];
+  }
+  return v;
+}
 
 void main() {
   uint index = invocation_index();
@@ -24,13 +42,7 @@ void main() {
   bool between = h % p.spread_h != 0 || w % p.spread_w != 0;
   h = h / p.spread_h * p.stride_h;
   w = w / p.spread_w * p.stride_w;
-  vector_t v = vector_t(0);
-  if (h < p.in_h && w < p.in_w && !between) {
-    uint from = ((image * p.in_h + h) * p.in_w + w) * p.in_c4 * 4;
-    [[unroll]] for (uint k = 0; k < 4; ++k) {
-      uint c = block * 4 + k - p.channels_before;
-      if (c < p.in_c && block * 4 + k < p.out_c) v[k] = x[from + c];
-    }
-  }
-  y[index] = v;
+  bool inside = h < p.in_h && w < p.in_w && !between;
+  vec4 v = channels_of(inside ? (image * p.in_h + h) * p.in_w + w : 0, block);
+  STORE(y, index, inside ? v : vec4(0));
 }
