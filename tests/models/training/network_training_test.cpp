@@ -145,7 +145,8 @@ INSTANTIATE_TEST_SUITE_P(Runs, NetworkTraining,
                          name_of);
 #ifdef CALDERA_TEST_WHOLE_TRAINING
 INSTANTIATE_TEST_SUITE_P(LargeRuns, NetworkTraining,
-                         testing::Values("resnet18", "resnet18_few_steps", "resnet50_few_steps"),
+                         testing::Values("resnet18", "resnet18_few_steps", "resnet50",
+                                         "resnet50_few_steps"),
                          name_of);
 #endif
 
