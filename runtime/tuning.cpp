@@ -4,6 +4,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include <fmt/format.h>
+
+#include "runtime/shader.h"
 #include "runtime/whole_file.h"
 
 namespace caldera {
@@ -14,6 +17,18 @@ using Json = nlohmann::json;
 
 constexpr int kFormat = 1;
 
+// What was measured is of these kernels alone: the version and, for builds between two versions, a
+// digest of all shaders (FNV-1a).
+std::string kernels_key() {
+  uint64_t digest = 0xcbf29ce484222325;
+  for (size_t id = 0; id < kShaders; ++id) {
+    for (const uint32_t word : shader_spirv(static_cast<ShaderId>(id))) {
+      digest = (digest ^ word) * 0x100000001b3;
+    }
+  }
+  return fmt::format("{} {:016x}", CALDERA_VERSION, digest);
+}
+
 }  // namespace
 
 Tuning Tuning::read(const std::filesystem::path& path) {
@@ -21,7 +36,7 @@ Tuning Tuning::read(const std::filesystem::path& path) {
   std::ifstream file(path);
   const Json json = Json::parse(file, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || json.value("format", Json()) != kFormat ||
-      json.value("version", Json()) != CALDERA_VERSION) {
+      json.value("version", Json()) != kernels_key()) {
     return tuning;
   }
   const Json choices = json.value("choices", Json::object());
@@ -47,7 +62,7 @@ Status Tuning::write(const std::filesystem::path& path) const {
     choices[problem] = {{"kernel", choice.kernel}, {"seconds", choice.seconds}};
   }
   const Json json = {{"format", kFormat},
-                     {"version", CALDERA_VERSION},
+                     {"version", kernels_key()},
                      {"choices", std::move(choices)},
                      {"refused", refused_}};
   return write_whole_file(path, json.dump(1) + "\n", "the tuning file");

@@ -1,5 +1,5 @@
 // What was measured of kernels on one device: which one is fastest for a problem, and which are
-// wrong; both are names to this layer. Kept on disk by device, driver and Caldera's version.
+// wrong; both are names to this layer. Kept on disk by device, driver, Caldera's version and shaders.
 #pragma once
 
 #include <filesystem>

@@ -62,18 +62,16 @@ namespace software {
 
 // Nanoseconds of one processor, as measured on lavapipe 25.0.7 with AVX2 (docs/kernels.md); other
 // software drivers scale all of them alike.
-constexpr double kMultiplyAdd = 0.3;  // Of one register.
-constexpr double kWide = 1.3;  // A factor of that, of more than four pixels a lane: they spill.
-constexpr double kLoad = 9;    // Of a vector of four a lane.
-constexpr double kStore = 35;
-constexpr double kTileStart = 300;
-constexpr double kTapStart = 30;         // A pixel: where a tap lies.
-constexpr double kCarry = 1;             // A sum that lives on from tap to tap.
+constexpr double kSum = 1.15;  // Four multiply-adds of a register, with their sum's load and store.
+constexpr double kWide = 1.1;  // A factor of that, of more than four pixels a lane: they spill.
+constexpr double kLoad = 7;    // Of a vector of four a lane.
+constexpr double kStore = 40;
+constexpr double kTapStart = 15;         // A pixel: where a tap lies.
 constexpr double kTransform4 = 36 * 70;  // Of one Winograd tile of four channels a lane.
 constexpr double kTransform2 = 16 * 45;
-// Of conv2d_weight_gradient's tile: eight pixels' loads and, for four output channels, sums.
-constexpr double kGradientLoads = 150;
-constexpr double kGradientSums = 65;
+// Of conv2d_weight_gradient's tile: four pixels' loads and, for four output channels, sums.
+constexpr double kGradientLoads = 40;
+constexpr double kGradientSums = 26;
 constexpr double kDispatch = 40'000;
 constexpr double kProcessors = 2;  // Of the machine that was measured.
 // A factor, of a tile that wins by little where it does: each kind of pipeline costs a first run

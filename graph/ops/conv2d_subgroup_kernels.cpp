@@ -22,11 +22,6 @@ struct Tile {
   uint32_t channels() const { return panels * 8; }
 };
 
-// Vectors of input channels a step: as many as divide them.
-uint32_t step4(uint32_t in4) {
-  return in4 % 4 == 0 ? 4 : in4 % 2 == 0 ? 2 : 1;
-}
-
 // Products of one tile's channels with one tile's pixels that make `channels` of `pixels`.
 uint64_t tile_count(Tile tile, uint64_t pixels, uint64_t channels, uint32_t lanes) {
   return ceil_div(pixels, uint64_t{tile.pixels} * lanes) * ceil_div(channels, tile.channels());
@@ -35,11 +30,9 @@ uint64_t tile_count(Tile tile, uint64_t pixels, uint64_t channels, uint32_t lane
 // Nanoseconds of a tile's whole product over `in4` vectors of each of `taps`.
 double tile_cost(Tile tile, uint64_t in4, uint64_t taps) {
   const double loads = (tile.panels + tile.pixels) * software::kLoad;
-  const double sums = tile.channels() * tile.pixels;
   const double products =
-      sums * 4 * software::kMultiplyAdd * (tile.pixels > 4 ? software::kWide : 1);
-  const double tap = tile.pixels * software::kTapStart + sums * software::kCarry;
-  const double whole = software::kTileStart + static_cast<double>(taps) * tap +
+      tile.channels() * tile.pixels * software::kSum * (tile.pixels > 4 ? software::kWide : 1);
+  const double whole = static_cast<double>(taps) * tile.pixels * software::kTapStart +
                        static_cast<double>(taps * in4) * (loads + products) +
                        tile.panels * 2 * tile.pixels * software::kStore;
   return tile.rare ? software::kRare * whole : whole;
@@ -50,9 +43,8 @@ double tile_multiply_adds(const KernelContext& context, Tile tile, uint64_t step
                              context.capabilities.subgroup_size);
 }
 
-void set_tile(Dispatch& dispatch, Tile tile, uint32_t in4, bool masked, uint32_t lanes) {
-  dispatch.constants.insert(dispatch.constants.end(),
-                            {tile.panels, tile.pixels, step4(in4), uint32_t{masked}});
+void set_tile(Dispatch& dispatch, Tile tile, bool masked, uint32_t lanes) {
+  dispatch.constants.insert(dispatch.constants.end(), {tile.panels, tile.pixels, uint32_t{masked}});
   dispatch.required_subgroup_size = lanes;
 }
 
@@ -74,7 +66,7 @@ void emit_direct(Emitter& emitter, const Node& node) {
       emitter.dispatch(id_of(emitter.graph(), node), ShaderId::conv2d_subgroup, p,
                        conv2d_bindings(emitter, node, WeightLayout::kPanels),
                        tile_count(kTile, p.pixels, uint64_t{p.out_c4} * 4, lanes) * lanes, lanes);
-  set_tile(dispatch, kTile, vectors(p.group_in), /*masked=*/p.pad_h + p.pad_w > 0, lanes);
+  set_tile(dispatch, kTile, /*masked=*/p.pad_h + p.pad_w > 0, lanes);
   dispatch.constants.push_back(any_activation(std::get<Conv2dAttrs>(node.attrs).epilogue));
 }
 
@@ -159,7 +151,7 @@ void emit_winograd(Emitter& emitter, const Node& node) {
       {transformed, emitter.weight(node.inputs[1], kWinograd.layout()), products},
       kWinograd.elements() * tile_count(kTile, tiles, uint64_t{out.c4()} * 4, lanes) * lanes,
       lanes);
-  set_tile(product, kTile, in.c4(), /*masked=*/false, lanes);
+  set_tile(product, kTile, /*masked=*/false, lanes);
   product.multiply_adds = static_cast<int64_t>(kWinograd.elements() * tiles) *
                           static_cast<int64_t>(in.c) * static_cast<int64_t>(out.c);
 
@@ -213,14 +205,17 @@ constexpr KernelVariant winograd(std::string_view name) {
 constexpr KernelVariant kVariants[] = {
     direct<Tile{2, 4}>("conv2d_subgroup_16x4"),
     direct<Tile{4, 4}>("conv2d_subgroup_32x4"),
+    direct<Tile{8, 4}>("conv2d_subgroup_64x4"),
     direct<Tile{1, 7, true}>("conv2d_subgroup_8x7"),
     direct<Tile{2, 7, true}>("conv2d_subgroup_16x7"),
     winograd<Winograd{2}, Tile{2, 4, true}>("conv2d_winograd2_16x4"),
     winograd<Winograd{4}, Tile{2, 4}>("conv2d_winograd4_16x4"),
     winograd<Winograd{2}, Tile{4, 4, true}>("conv2d_winograd2_32x4"),
     winograd<Winograd{4}, Tile{4, 4}>("conv2d_winograd4_32x4"),
+    winograd<Winograd{4}, Tile{8, 4}>("conv2d_winograd4_64x4"),
     winograd<Winograd{2}, Tile{4, 2}>("conv2d_winograd2_32x2"),
     winograd<Winograd{4}, Tile{4, 2}>("conv2d_winograd4_32x2"),
+    winograd<Winograd{4}, Tile{8, 2}>("conv2d_winograd4_64x2"),
     winograd<Winograd{4}, Tile{4, 1, true}>("conv2d_winograd4_32x1"),
 };
 

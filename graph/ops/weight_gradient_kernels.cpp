@@ -16,7 +16,7 @@ using Problem = WeightGradientProblem;
 
 // conv2d_weight_gradient_subgroup
 constexpr uint64_t kSubgroups = 64;
-constexpr uint32_t kStep = 8;  // Pixels.
+constexpr uint32_t kStep = 4;  // Pixels.
 
 // Vectors of output channels that a tile holds. A CPU keeps most of its sums in memory anyhow.
 uint32_t tile_blocks(const Capabilities& capabilities, const Problem& problem) {

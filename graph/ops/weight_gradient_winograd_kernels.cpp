@@ -23,7 +23,7 @@ using Problem = WeightGradientProblem;
 
 constexpr uint32_t kOutputs = 4;  // Of a tile, along each side.
 constexpr uint32_t kElements = 36;
-constexpr uint32_t kStep = 8;  // Tiles of the images that a step of it takes.
+constexpr uint32_t kStep = 4;  // Tiles of the images that a step of it takes.
 // Of one workspace, where an image needs no more.
 constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;
 

@@ -7,12 +7,13 @@
 //   channels     |                                                                 |
 //                +-----------------------------------------------------------------+
 //
-// A step takes 4, 8 or 16 input channels: lane l loads its pixels' and, of each panel of eight
-// output channels, the weights of channel l % 8. S is the subgroup's size, 8 or more.
+// A step takes four input channels: lane l loads its pixels' and, of each panel of eight output
+// channels, the weights of channel l % 8. S is the subgroup's size, 8 or more.
 //
 // Loads go through texel buffers: on software drivers, which make eight scalar loads of any load
 // whose address varies by lane, those are the widest. Sums are finished channel by channel, so that
-// a compiler with few registers keeps those of one channel in them through a whole step.
+// a compiler with few registers keeps those of one channel in them through a whole step. Longer
+// steps would load and store sums less often, but are more code than a CPU's instruction cache.
 //
 // Expects `x` and `weight`, the texel buffers.
 #extension GL_EXT_control_flow_attributes : require
@@ -21,8 +22,7 @@
 
 layout(constant_id = 1) const uint kPanels = 2;  // A
 layout(constant_id = 2) const uint kPixels = 4;  // P
-layout(constant_id = 3) const uint kStep4 = 2;   // Vectors of input channels a step: 1, 2 or 4.
-layout(constant_id = 4) const bool kMasked = true;  // Whether pixels may lie in the padding.
+layout(constant_id = 3) const bool kMasked = true;  // Whether pixels may lie in the padding.
 
 const uint kChannels = kPanels * 8;
 
@@ -32,31 +32,25 @@ void clear_sums() {
   [[unroll]] for (uint s = 0; s < kChannels * kPixels; ++s) sums[s] = 0.0;
 }
 
-// sums += the product over `count4` vectors of input channels, a multiple of kStep4. `from`: where
-// each pixel's start in x; those not `inside` count as zeros. `panels`: where each panel's start in
-// `weight` for this lane's channel; left past them.
+// sums += the product over `count4` vectors of input channels. `from`: where each pixel's start in
+// x; those not `inside` count as zeros. `panels`: where each panel's start in `weight` for this
+// lane's channel; left past them.
 void multiply_add(int from[kPixels], bool inside[kPixels], inout int panels[kPanels], uint count4) {
-  for (uint i = 0; i < count4; i += kStep4) {
-    vec4 v[kPixels * kStep4];
-    vec4 w[kPanels * kStep4];
+  for (uint i = 0; i < count4; ++i) {
+    vec4 v[kPixels];
+    vec4 w[kPanels];
     [[unroll]] for (uint b = 0; b < kPixels; ++b) {
-      [[unroll]] for (uint q = 0; q < kStep4; ++q) {
-        vec4 loaded = imageLoad(x, from[b] + int(i + q));
-        v[b * kStep4 + q] = !kMasked || inside[b] ? loaded : vec4(0);
-      }
+      vec4 loaded = imageLoad(x, from[b] + int(i));
+      v[b] = !kMasked || inside[b] ? loaded : vec4(0);
     }
     [[unroll]] for (uint a = 0; a < kPanels; ++a) {
-      [[unroll]] for (uint q = 0; q < kStep4; ++q) {
-        w[a * kStep4 + q] = imageLoad(weight, panels[a] + int(q * 8));
-      }
-      panels[a] += int(kStep4 * 8);
+      w[a] = imageLoad(weight, panels[a]);
+      panels[a] += 8;
     }
     [[unroll]] for (uint o = 0; o < kChannels; ++o) {
-      [[unroll]] for (uint k = 0; k < kStep4 * 4; ++k) {
-        float factor = subgroupShuffle(w[o / 8 * kStep4 + k / 4][k % 4], o % 8);
-        [[unroll]] for (uint b = 0; b < kPixels; ++b) {
-          sums[o * kPixels + b] += factor * v[b * kStep4 + k / 4][k % 4];
-        }
+      [[unroll]] for (uint k = 0; k < 4; ++k) {
+        float factor = subgroupShuffle(w[o / 8][k], o % 8);
+        [[unroll]] for (uint b = 0; b < kPixels; ++b) sums[o * kPixels + b] += factor * v[b][k];
       }
     }
   }

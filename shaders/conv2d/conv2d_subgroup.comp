@@ -10,7 +10,7 @@ layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [pane
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_TEXELS
-#define EPILOGUE_CONSTANT 5
+#define EPILOGUE_CONSTANT 4
 #define EPILOGUE_BINDINGS 3
 #include "../common/epilogue.glsl"
 #include "../common/subgroup_tile.glsl"

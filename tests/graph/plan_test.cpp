@@ -178,7 +178,7 @@ TEST(Plan, KeepsTilesForGpusFromSoftwareDrivers) {
   software.subgroup_size = software.min_subgroup_size = software.max_subgroup_size = 8;
   for (const Precision precision : {Precision::kFp32, Precision::kFp16}) {
     EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision),
-              "conv2d_winograd4_32x4");
+              "conv2d_winograd4_64x4");
     software.subgroup_shuffle = false;
     EXPECT_EQ(kernel_on(software, conv_net({8, 64, 28, 28}, 64), precision), "conv2d_tile");
     software.subgroup_shuffle = true;

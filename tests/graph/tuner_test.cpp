@@ -219,7 +219,13 @@ TEST_F(Tuner, PassesOverAFileThatIsDamagedOrOfAnotherVersion) {
   EXPECT_TRUE(with(""));
   EXPECT_TRUE(with("[1, 2]"));
   EXPECT_TRUE(with(R"({"format": 1, "version": "0.0.0", "choices": {"a problem": {}}})"));
+  // Of the same version with other shaders.
   std::string other = text;
+  const std::string_view key = "\"version\": \"";
+  char& digit = other[other.find('"', other.find(key) + key.size()) - 1];
+  digit = digit == '0' ? '1' : '0';
+  EXPECT_TRUE(with(other));
+  other = text;
   other.replace(other.find("\"a kernel\""), 10, "17");
   EXPECT_TRUE(with(other));
   EXPECT_FALSE(with(text));
