@@ -177,11 +177,9 @@ CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpoi
   return command
       .add_option_function<std::string>("--checkpointing", choose,
                                         "Activations to make again, for less memory: none, cheap, "
-                                        "blocks (none; bare, at the end: cheap)")
+                                        "blocks (none)")
       ->type_name("NAME")
-      ->check(CLI::IsMember(checkpointing_names()))
-      ->expected(0, 1)
-      ->default_str("cheap");
+      ->check(CLI::IsMember(checkpointing_names()));
 }
 
 void add_json_option(CLI::App& command, bool& json) {

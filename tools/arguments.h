@@ -70,7 +70,7 @@ void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string
                           const std::vector<std::string>& names);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
-// --checkpointing: of training steps; without a value, cheap.
+// --checkpointing: of training steps.
 CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing);
 // --json.
 void add_json_option(CLI::App& command, bool& json);
