@@ -68,6 +68,8 @@ void add_opening_options(CLI::App& command, DeviceArgs& args);
 // --precision, of these names: fp32, fp16, mixed.
 void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
                           const std::vector<std::string>& names);
+// --batch: of what, the description says.
+CLI::Option* add_batch_option(CLI::App& command, int64_t& batch, const std::string& description);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
 // --checkpointing: of training steps.
