@@ -11,6 +11,7 @@ namespace caldera {
 using PhiloxCounter = std::array<uint32_t, 4>;
 using PhiloxKey = std::array<uint32_t, 2>;
 
+// Not data's SplitMix64 (models/data/random.h): that is of 64-bit words, which a shader may lack.
 constexpr std::array<uint32_t, 4> philox4x32_10(PhiloxCounter counter, PhiloxKey key) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * counter[0];

@@ -140,10 +140,14 @@ void add_device_options(CLI::App& command, DeviceArgs& args,
   add_opening_options(command, args);
 }
 
-void add_view_options(CLI::App& command, ViewArgs& args) {
-  command.add_option("--batch", args.batch, "Views a run (as many as suit the device)")
+CLI::Option* add_batch_option(CLI::App& command, int64_t& batch, const std::string& description) {
+  return command.add_option("--batch", batch, description)
       ->type_name("N")
       ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+}
+
+void add_view_options(CLI::App& command, ViewArgs& args) {
+  add_batch_option(command, args.batch, "Views a run (as many as suit the device)");
   command.add_flag("--ten-crop", args.ten_crop, "Average corners, centre and their mirror images");
   command
       .add_option("--scales", args.scales,
@@ -177,11 +181,9 @@ CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpoi
   return command
       .add_option_function<std::string>("--checkpointing", choose,
                                         "Activations to make again, for less memory: none, cheap, "
-                                        "blocks (none; bare, at the end: cheap)")
+                                        "blocks (none)")
       ->type_name("NAME")
-      ->check(CLI::IsMember(checkpointing_names()))
-      ->expected(0, 1)
-      ->default_str("cheap");
+      ->check(CLI::IsMember(checkpointing_names()));
 }
 
 void add_json_option(CLI::App& command, bool& json) {

@@ -68,9 +68,11 @@ void add_opening_options(CLI::App& command, DeviceArgs& args);
 // --precision, of these names: fp32, fp16, mixed.
 void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
                           const std::vector<std::string>& names);
+// --batch: of what, the description says.
+CLI::Option* add_batch_option(CLI::App& command, int64_t& batch, const std::string& description);
 // --batch, --ten-crop, --scales.
 void add_view_options(CLI::App& command, ViewArgs& args);
-// --checkpointing: of training steps; without a value, cheap.
+// --checkpointing: of training steps.
 CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing);
 // --json.
 void add_json_option(CLI::App& command, bool& json);

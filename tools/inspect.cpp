@@ -298,9 +298,7 @@ void add_inspect(CLI::App& app, Action& action) {
       "Show what is in a model or checkpoint: architecture, tensors, parameters,\n"
       "multiply-adds and memory.");
   add_model(*command, args->model);
-  command->add_option("--batch", args->batch, "Images a run, for the memory (1)")
-      ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  add_batch_option(*command, args->batch, "Images a run, for the memory (1)");
   command->add_flag("--plan", args->plan,
                     "In place of the tensors: each layer's memory on the device");
   add_step_options(*command, args->device, args->train,

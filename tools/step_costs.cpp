@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "tools/step_time.h"
+
 namespace caldera::tool {
 
 namespace {
@@ -25,6 +27,13 @@ Result<std::vector<StepCost>> plan_training(const Device& device, const Model& m
   options.spec.optimizer.momentum = 0.9f;
   options.session = session;
   return plan_steps(device, graph, model.weights(), options);
+}
+
+Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
+                                            const FitOptions& options) {
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(batch));
+  CALDERA_TRY_ASSIGN(const TrainerOptions trainer, trainer_options(graph, options));
+  return plan_steps(device, graph, model.weights(), trainer);
 }
 
 void print_step_costs(const std::vector<StepCost>& costs) {

@@ -1,10 +1,11 @@
-// What a training step takes by each choice of checkpointing, as `caldera inspect --train` tells
-// it.
+// What a training step takes by each choice of checkpointing, as `caldera inspect --train` and the
+// report of a run tell it.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "caldera/fit.h"
 #include "caldera/model.h"
 #include "caldera/trainer.h"
 
@@ -15,6 +16,9 @@ namespace caldera::tool {
 // Of SGD with momentum, all layers trained: as planned, so nothing is allocated or run.
 Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
                                             const SessionOptions& session);
+// Of a run's own steps.
+Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
+                                            const FitOptions& options);
 
 void print_step_costs(const std::vector<StepCost>& costs);
 Json step_costs_json(const std::vector<StepCost>& costs);

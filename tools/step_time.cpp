@@ -36,15 +36,20 @@ std::vector<LayerTime> by_layer(const Graph& graph, const std::vector<DispatchTi
 
 }  // namespace
 
+Result<TrainerOptions> trainer_options(const Graph& graph, const FitOptions& options) {
+  CALDERA_TRY_ASSIGN(std::vector<std::string> trained,
+                     choose_parameters(graph, options.parameters));
+  TrainerOptions trainer{.spec = options.spec, .session = options.session, .seed = options.seed};
+  trainer.spec.trainable = [trained = std::move(trained)](std::string_view name) {
+    return std::find(trained.begin(), trained.end(), name) != trained.end();
+  };
+  return trainer;
+}
+
 Result<std::vector<LayerTime>> time_step(const Device& device, const Model& model,
                                          const FitOptions& options, int64_t batch) {
   CALDERA_TRY_ASSIGN(const Graph graph, model.graph(batch));
-  CALDERA_TRY_ASSIGN(const std::vector<std::string> trained,
-                     choose_parameters(graph, options.parameters));
-  TrainerOptions trainer{.spec = options.spec, .session = options.session, .seed = options.seed};
-  trainer.spec.trainable = [&](std::string_view name) {
-    return std::find(trained.begin(), trained.end(), name) != trained.end();
-  };
+  CALDERA_TRY_ASSIGN(TrainerOptions trainer, trainer_options(graph, options));
   trainer.session.profile = true;
   CALDERA_TRY_ASSIGN(Trainer timed, Trainer::create(device, graph, model.weights(), trainer));
   std::mt19937 random(1);

@@ -15,6 +15,9 @@ struct LayerTime {
   double update = 0;    // Norms and the optimizer.
 };
 
+// Of the trainer that fit() makes of these options, for a graph of the model.
+Result<TrainerOptions> trainer_options(const Graph& graph, const FitOptions& options);
+
 // Of a step of a trainer of its own, which is run twice on random images; by first appearance.
 Result<std::vector<LayerTime>> time_step(const Device& device, const Model& model,
                                          const FitOptions& options, int64_t batch);

@@ -13,9 +13,7 @@ namespace caldera::tool {
 std::vector<CLI::Option*> add_size_options(CLI::App& command, SizeArgs& args,
                                            const std::string& batch_help) {
   return {
-      command.add_option("--batch", args.batch, batch_help)
-          ->type_name("N")
-          ->check(CLI::Range(int64_t{1}, int64_t{65536})),
+      add_batch_option(command, args.batch, batch_help),
       command.add_option("--input-size", args.input_size, "Their height and width (the model's)")
           ->type_name("N")
           ->check(CLI::Range(1, 8192))};

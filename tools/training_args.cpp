@@ -205,9 +205,7 @@ void add_training_options(CLI::App& command, TrainingArgs& args, int64_t epochs)
   command.add_option("--epochs", args.epochs, fmt::format("Times through the images ({})", epochs))
       ->type_name("N")
       ->check(positive());
-  command.add_option("--batch", args.batch, "Images a batch (128 of up to 64x64, else 32)")
-      ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+  add_batch_option(command, args.batch, "Images a batch (128 of up to 64x64, else 32)");
   add_optimizer_options(command, args);
   add_schedule_options(command, args);
   add_parameter_options(command, args);
@@ -284,7 +282,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   const bool adaptive = args.optimizer != "sgd";
   FitOptions options;
   options.epochs = args.epochs;
-  options.batch = args.batch.value_or(small ? 128 : 32);
+  options.batch = args.batch > 0 ? args.batch : small ? 128 : 32;
   options.accumulate = args.accumulate;
   options.shuffle = !args.no_shuffle;
   options.drop_last = args.drop_last;

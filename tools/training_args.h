@@ -29,7 +29,7 @@ struct TrainingArgs {
   int32_t crop = 0;
   // Steps.
   int64_t epochs = 10;
-  std::optional<int64_t> batch;
+  int64_t batch = 0;  // 0: by the size of the images.
   int64_t accumulate = 1;
   std::string optimizer = "sgd";
   std::optional<double> learning_rate;

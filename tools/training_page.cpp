@@ -12,6 +12,7 @@
 #include "tools/embedded_text.h"
 #include "tools/page.h"
 #include "tools/png.h"
+#include "tools/step_costs.h"
 #include "tools/training_report.h"
 
 namespace caldera::tool {
@@ -27,9 +28,9 @@ Json steps_json(const TrainingReport& report) {
   const size_t bucket = std::max<size_t>(1, (steps.size() + kMostPoints - 1) / kMostPoints);
   Json curves{{"epoch", Json::array()},         {"loss", Json::array()},
               {"accuracy", Json::array()},      {"learning_rate", Json::array()},
-              {"gradient_norm", Json::array()}, {"bucket", bucket},
+              {"gradient_norm", Json::array()}, {"loss_scale", Json::array()},
+              {"skipped", Json::array()},       {"bucket", bucket},
               {"count", steps.size()}};
-  int64_t all_skipped = 0;
   for (size_t begin = 0; begin < steps.size(); begin += bucket) {
     const size_t end = std::min(begin + bucket, steps.size());
     double loss = 0, rate = 0, norm = 0;
@@ -49,10 +50,9 @@ Json steps_json(const TrainingReport& report) {
     curves["accuracy"].push_back(static_cast<double>(correct) / all);
     curves["learning_rate"].push_back(rate / count);
     curves["gradient_norm"].push_back(norm / (count - static_cast<double>(skipped)));
-    all_skipped += skipped;
+    curves["loss_scale"].push_back(steps[end - 1].loss_scale);
+    curves["skipped"].push_back(skipped);
   }
-  curves["skipped"] = all_skipped;
-  curves["loss_scale"] = steps.empty() ? 1 : steps.back().loss_scale;
   return curves;
 }
 
@@ -157,6 +157,8 @@ std::string training_page(const TrainingReport& report) {
             {"driver", facts.driver},
             {"precision", training_precision_name(facts.precision)},
             {"batch", facts.batch},
+            {"checkpointing", checkpointing_name(facts.checkpointing)},
+            {"costs", step_costs_json(facts.costs)},
             {"training_images", facts.training_images},
             {"validation_images", facts.validation_images},
             {"all_epochs", facts.epochs},

@@ -28,6 +28,8 @@ struct TrainingFacts {
   int64_t batch = 0;
   int64_t training_images = 0;
   int64_t validation_images = 0;
+  Checkpointing checkpointing = Checkpointing::kNone;
+  std::vector<StepCost> costs;  // Of a step, by each checkpointing.
   std::vector<LayerTime> layer_times;
 };
 

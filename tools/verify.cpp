@@ -351,10 +351,7 @@ void add_verify(CLI::App& app, Action& action) {
   CLI::Option* input =
       command->add_option("--input", args->input, "NumPy file of the input (random)")
           ->type_name("X.npy");
-  command->add_option("--batch", args->batch, "Images of the random input (1)")
-      ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1024}))
-      ->excludes(input);
+  add_batch_option(*command, args->batch, "Images of the random input (1)")->excludes(input);
   command
       ->add_option("--input-size", args->input_size,
                    "Its height and width (the model's, at most 64, as the CPU is slow)")

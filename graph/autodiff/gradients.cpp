@@ -172,12 +172,13 @@ struct Rule {
     const bool frozen = to().graph().node(to().graph().value(statistics).producer).kind() ==
                         OpKind::kFrozenStatistics;
     std::vector<ValueId> inputs{dz, x, statistics, weight, bias};
-    const bool trained = needed(2) || needed(3);
+    const NormalizeSumsAttrs asked{attrs.eps, activation, needed(2), needed(3)};
+    const bool trained = asked.weight_gradient || asked.bias_gradient;
     if (trained || (needed(0) && !frozen)) {
       std::vector<ValueId> updates;
-      if (trained) updates = {gradients.parameter(weight), gradients.parameter(bias)};
-      const ValueId sums = to().node(name("sums"), NormalizeSumsAttrs{attrs.eps, activation},
-                                     inputs, std::move(updates));
+      if (asked.weight_gradient) updates.push_back(gradients.parameter(weight));
+      if (asked.bias_gradient) updates.push_back(gradients.parameter(bias));
+      const ValueId sums = to().node(name("sums"), asked, inputs, std::move(updates));
       if (!frozen) inputs.push_back(sums);
     }
     if (!needed(0)) return;

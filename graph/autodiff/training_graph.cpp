@@ -112,7 +112,6 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
   std::vector<std::pair<ValueId, ValueId>> decayed, undecayed;
   for (const auto& pair : gradients.parameters()) {
     const Value& value = graph.value(pair.first);
-    if (!value.trainable) continue;  // A weight whose bias alone is trained, or the other way.
     norm_inputs.push_back(pair.second);
     training.parameters.push_back(value.name);
     (spec.decay_vectors || value.shape.size() > 1 ? decayed : undecayed).push_back(pair);

@@ -186,14 +186,17 @@ void emit_normalize_sums(Emitter& emitter, const Node& node) {
     dispatch.constants.push_back(static_cast<uint32_t>(attrs.activation));
     sums.walk.append_to(dispatch.constants);
   }
-  const bool update = !node.updates.empty();
-  const Binding none = update ? Binding{} : emitter.workspace(16);
+  const auto gradient = [&](bool asked, const ValueId* update) {
+    return asked ? emitter.state(*update) : emitter.workspace(16);
+  };
+  const ValueId* updates = node.updates.data();
   Dispatch& finish = emitter.dispatch(
       id, ShaderId::finish_sums, sums.params,
-      {sums.workspace, emitter.whole(node.output), update ? emitter.state(node.updates[0]) : none,
-       update ? emitter.state(node.updates[1]) : none},
+      {sums.workspace, emitter.whole(node.output), gradient(attrs.weight_gradient, updates),
+       gradient(attrs.bias_gradient, updates + attrs.weight_gradient)},
       shape.c4());
-  finish.constants.push_back(update);
+  finish.constants.push_back(attrs.weight_gradient);
+  finish.constants.push_back(attrs.bias_gradient);
 }
 
 template <Access kAccess>

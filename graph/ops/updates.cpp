@@ -32,11 +32,11 @@ Status check(const UpdateRunningAttrs&, const Shapes& inputs, const Shapes& upda
   return expect_update(updates[1], {inputs[0][1]});
 }
 
-Status check(const NormalizeSumsAttrs&, const Shapes& inputs, const Shapes& updates) {
-  if (updates.empty()) return {};
-  CALDERA_TRY(expect_count(updates, 2));
-  CALDERA_TRY(expect_update(updates[0], inputs[3]));
-  return expect_update(updates[1], inputs[4]);
+Status check(const NormalizeSumsAttrs& attrs, const Shapes& inputs, const Shapes& updates) {
+  CALDERA_TRY(expect_count(updates, size_t{attrs.weight_gradient} + attrs.bias_gradient));
+  // Weight and bias have one shape.
+  for (const Shape& update : updates) CALDERA_TRY(expect_update(update, inputs[3]));
+  return {};
 }
 
 Status check(const Conv2dWeightGradientAttrs& attrs, const Shapes& inputs, const Shapes& updates) {

@@ -90,22 +90,26 @@ void update_running(const UpdateRunningAttrs& attrs, const Array& statistics, co
   }
 }
 
-Floats normalize_sums(Activation activation, const Array& dy, const Array& x, const Affine& affine,
-                      std::span<Floats> gradients) {
+Floats normalize_sums(const NormalizeSumsAttrs& attrs, const Array& dy, const Array& x,
+                      const Affine& affine, std::span<Floats> gradients) {
   const auto channels = static_cast<size_t>(x.c());
   Floats sums(2 * channels);
   for (size_t c = 0; c < channels; ++c) {
     double of_dz = 0, of_dz_xhat = 0;
     each_of_channel(x, static_cast<int64_t>(c), [&](size_t i) {
-      const Back element = back(activation, dy, x, affine, static_cast<int64_t>(c), i);
+      const Back element = back(attrs.activation, dy, x, affine, static_cast<int64_t>(c), i);
       of_dz += element.dz;
       of_dz_xhat += element.dz * element.xhat;
     });
     sums[c] = static_cast<float>(of_dz);
     sums[channels + c] = static_cast<float>(of_dz_xhat);
-    if (gradients.empty()) continue;
-    gradients[0][c] = static_cast<float>(gradients[0][c] + of_dz_xhat);
-    gradients[1][c] = static_cast<float>(gradients[1][c] + of_dz);
+    size_t next = 0;
+    const auto add = [&](double sum) {
+      float& gradient = gradients[next++][c];
+      gradient = static_cast<float>(gradient + sum);
+    };
+    if (attrs.weight_gradient) add(of_dz_xhat);
+    if (attrs.bias_gradient) add(of_dz);
   }
   return sums;
 }

@@ -133,8 +133,7 @@ struct Compute {
     return {};
   }
   Floats operator()(const NormalizeSumsAttrs& attrs) const {
-    return reference::normalize_sums(attrs.activation, in[0], in[1], affine(2, attrs.eps),
-                                     updates.values);
+    return reference::normalize_sums(attrs, in[0], in[1], affine(2, attrs.eps), updates.values);
   }
   Floats operator()(const NormalizeGradientAttrs& attrs) const {
     return reference::normalize_gradient(attrs.activation, in[0], in[1], affine(2, attrs.eps),

@@ -34,9 +34,9 @@ Floats frozen_statistics(const Array& mean, const Array& var);
 Floats normalize(const Array& x, const Affine& affine, const Finish& finish);
 void update_running(const UpdateRunningAttrs& attrs, const Array& statistics, const Array& scalars,
                     Floats& running_mean, Floats& running_var);
-// `gradients` are weight.grad and bias.grad, or none.
-Floats normalize_sums(Activation activation, const Array& dy, const Array& x, const Affine& affine,
-                      std::span<Floats> gradients);
+// `gradients` are weight.grad and bias.grad, as far as they are asked for.
+Floats normalize_sums(const NormalizeSumsAttrs& attrs, const Array& dy, const Array& x,
+                      const Affine& affine, std::span<Floats> gradients);
 // `sums` is null where the statistics are frozen.
 Floats normalize_gradient(Activation activation, const Array& dy, const Array& x,
                           const Affine& affine, const Array* sums);

@@ -50,10 +50,12 @@ struct UpdateRunningAttrs {
 
 // With z = xhat * weight + bias and dz = dy * activation'(z): the sums over batch and pixels of dz
 // and of dz * xhat, which are the gradients of bias and weight. Inputs: dy, x, statistics, weight,
-// bias. Output: statistics. Updates, by adding: nothing, or weight.grad and bias.grad.
+// bias. Output: statistics. Updates, by adding: weight.grad and bias.grad, of those that are told.
 struct NormalizeSumsAttrs {
   float eps = 1e-5f;
   Activation activation = Activation::kNone;
+  bool weight_gradient = false;
+  bool bias_gradient = false;
 };
 
 // dx of Normalize without a residual. Inputs: dy, x, statistics, weight, bias, and sums unless

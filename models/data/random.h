@@ -19,6 +19,7 @@ namespace caldera {
 // What numbers are for, so that no two uses share theirs.
 enum class RandomUse : uint64_t { kSplit = 1, kOrder, kAugment, kMixup };
 
+// Not dropout's Philox (graph/philox.h): that is of 32-bit words, for shaders.
 class Random {
  public:
   Random(uint64_t seed, RandomUse use, uint64_t first = 0, uint64_t second = 0)

@@ -12,14 +12,12 @@ namespace caldera {
 
 namespace {
 
-int64_t count_of(const Tensor& counter) {
-  int64_t count = 0;
+// Counts on. A file may have said any number: as PyTorch's, it wraps.
+Tensor counted_on(const Tensor& counter, int64_t more) {
+  uint64_t count = 0;
   if (counter.dtype() == DType::kI64 && counter.bytes().size() == sizeof(count))
     std::memcpy(&count, counter.bytes().data(), sizeof(count));
-  return count;
-}
-
-Tensor counter_of(int64_t count) {
+  count += static_cast<uint64_t>(more);
   std::vector<std::byte> bytes(sizeof(count));
   std::memcpy(bytes.data(), &count, sizeof(count));
   return Tensor::from_bytes(DType::kI64, {}, std::move(bytes));
@@ -32,7 +30,7 @@ Status Fitter::download() {
   const bool counts = options_.spec.batch_norm == BatchNormMode::kTrain;
   for (auto& [name, tensor] : state_.weights) {
     if (name.ends_with(kBatchCounter)) {
-      if (counts) tensor = counter_of(count_of(tensor) + state_.runs - counted_before_);
+      if (counts) tensor = counted_on(tensor, state_.runs - counted_before_);
     } else if (const auto found = states.find(name); found != states.end()) {
       tensor = found->second;
     }

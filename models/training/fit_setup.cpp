@@ -18,6 +18,13 @@ Status Fitter::prepare() {
                                                       model_.architecture().input_channels)};
   }
   options_.batch = std::min<int64_t>(options_.batch, images);
+  // So many that no count of images, batches or steps overflows.
+  const int64_t most_epochs = (int64_t{1} << 62) / images;
+  if (options_.epochs > most_epochs) {
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("{} epochs of {} images are more than can be counted: take {} at most",
+                             options_.epochs, images, most_epochs)};
+  }
   const bool wants_mixed = mixed();
   if (!device_.info().fp16) options_.session.precision = Precision::kFp32;
   state_.options = record_options(options_, model_, data_);
@@ -29,8 +36,7 @@ Status Fitter::prepare() {
     for (const NamedTensor& named : model_.checkpoint().tensors) {
       if (named.name.ends_with(kBatchCounter)) state_.weights.emplace(named.name, named.tensor);
     }
-    const int64_t batches = batches_an_epoch(images, options_.batch, options_.drop_last);
-    state_.steps_an_epoch = (batches + options_.accumulate - 1) / options_.accumulate;
+    state_.steps_an_epoch = steps_of(batches_an_epoch());
   }
   options_.schedule.epochs = options_.epochs;
   options_.schedule.steps_an_epoch = std::max<int64_t>(state_.steps_an_epoch, 1);
@@ -56,15 +62,15 @@ Status Fitter::restore(bool wants_mixed) {
     return Error{same.error().code,
                  fmt::format("{}: {}", options_.resume.string(), same.error().message)};
   }
-  if (state_.epoch > options_.epochs) {
+  if (!can_have_come_here()) {
     return Error{ErrorCode::kInvalidInput,
-                 fmt::format("{}: its training metadata is damaged: epoch {} of {}",
-                             options_.resume.string(), state_.epoch, options_.epochs)};
+                 fmt::format("{}: its training metadata is damaged: more images or steps than "
+                             "these options give",
+                             options_.resume.string())};
   }
   const LossScale& scale = options_.loss_scale;
   const bool sensible =
       state_.loss_scale >= scale.least && state_.loss_scale <= scale.most &&
-      state_.updates_at_scale >= 0 &&
       (scale.growth_interval <= 0 || state_.updates_at_scale < scale.growth_interval);
   if (mixed() && !sensible) {
     return Error{ErrorCode::kInvalidInput,
@@ -74,6 +80,20 @@ Status Fitter::restore(bool wants_mixed) {
   }
   counted_before_ = state_.runs;
   return {};
+}
+
+// By what the options, which are those of the checkpoint, give at most.
+bool Fitter::can_have_come_here() const {
+  const auto images = std::ssize(data_.train.samples);
+  const auto validated = std::ssize(data_.validation.samples);
+  const int64_t batches = batches_an_epoch();
+  return state_.epoch <= options_.epochs && state_.batch <= batches &&
+         state_.runs <= state_.epoch * batches + state_.batch &&
+         state_.steps_an_epoch == steps_of(batches) && state_.sums.images <= images &&
+         std::ranges::all_of(state_.epochs, [&](const EpochRecord& record) {
+           return record.images <= images &&
+                  (!record.validation || record.validation->images <= validated);
+         });
 }
 
 Status Fitter::make_trainer() {

@@ -135,7 +135,7 @@ Status Fitter::step() {
   record.seconds = seconds_since(start) + record.waited;
   record.step = state_.steps();
   record.steps_an_epoch = state_.steps_an_epoch;
-  record.step_in_epoch = (state_.batch + options_.accumulate - 1) / options_.accumulate;
+  record.step_in_epoch = steps_of(state_.batch);
   record.steps = all_steps();
   record.loss = loss;
   state_.sums.images += images;

@@ -36,6 +36,7 @@ class Fitter {
 
   Status prepare();
   Status restore(bool wants_mixed);
+  bool can_have_come_here() const;
   Status make_trainer();
   Status make_loader();
   Status train();
@@ -51,6 +52,13 @@ class Fitter {
   bool asked_to_stop() const { return observer_.stop && observer_.stop(); }
   bool averages() const { return options_.spec.optimizer.ema_decay != 0; }
   bool mixed() const { return options_.session.precision == Precision::kFp16; }
+  int64_t batches_an_epoch() const {
+    return caldera::batches_an_epoch(std::ssize(data_.train.samples), options_.batch,
+                                     options_.drop_last);
+  }
+  int64_t steps_of(int64_t batches) const {
+    return batches / options_.accumulate + (batches % options_.accumulate != 0);
+  }
   int64_t all_steps() const { return options_.epochs * state_.steps_an_epoch; }
   Result<FitResult> result();
 

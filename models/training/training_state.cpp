@@ -3,6 +3,7 @@
 #include "models/training/training_state.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include <fmt/format.h>
@@ -35,24 +36,35 @@ Json to_json(const EpochRecord& record) {
   return json;
 }
 
-// Throws what nlohmann throws, as all from_json below do. What only mixed precision needs may be
-// missing: files older than that are all of fp32.
+// A number from 0, where get<int64_t>() would take any other kind too. Throws what nlohmann throws,
+// as all that read JSON below do.
+int64_t count_of(const Json& json) {
+  const auto count = json.get_ref<const Json::number_unsigned_t&>();
+  constexpr auto kMost = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
+  return static_cast<int64_t>(std::min(count, kMost));
+}
+
+// What only mixed precision needs: files older than that are all of fp32.
+int64_t count_if_there(const Json& json, const char* name) {
+  return json.contains(name) ? count_of(json[name]) : 0;
+}
+
 EpochRecord epoch_from_json(const Json& json) {
   EpochRecord record;
-  record.epoch = json.at("epoch").get<int64_t>();
-  record.images = json.at("images").get<int64_t>();
-  record.correct = json.at("correct").get<int64_t>();
+  record.epoch = count_of(json.at("epoch"));
+  record.images = count_of(json.at("images"));
+  record.correct = count_of(json.at("correct"));
   record.loss = json.at("loss").get<double>();
   record.best = json.at("best").get<bool>();
   record.seconds = json.at("seconds").get<double>();
   record.waited = json.at("waited").get<double>();
   record.validation_seconds = json.at("validation_seconds").get<double>();
-  record.skipped_steps = json.value("skipped_steps", int64_t{0});
+  record.skipped_steps = count_if_there(json, "skipped_steps");
   if (json.contains("validation")) {
     const Json& validation = json["validation"];
     record.validation.emplace();
-    record.validation->images = validation.at("images").get<int64_t>();
-    record.validation->correct = validation.at("correct").get<int64_t>();
+    record.validation->images = count_of(validation.at("images"));
+    record.validation->correct = count_of(validation.at("correct"));
     record.validation->loss = validation.at("loss").get<double>();
   }
   return record;
@@ -84,27 +96,37 @@ std::string to_json(const TrainingState& state) {
 
 TrainingState state_from_json(const Json& json) {
   TrainingState state;
-  state.updates = json.at("updates").get<int64_t>();
-  state.runs = json.at("runs").get<int64_t>();
+  state.updates = count_of(json.at("updates"));
+  state.runs = count_of(json.at("runs"));
   state.loss_scale = json.value("loss_scale", 1.0f);
-  state.updates_at_scale = json.value("updates_at_scale", int64_t{0});
-  state.epoch = json.at("epoch").get<int64_t>();
-  state.batch = json.at("batch").get<int64_t>();
-  state.steps_an_epoch = json.at("steps_an_epoch").get<int64_t>();
-  state.bad_samples = json.at("bad_samples").get<std::vector<int64_t>>();
+  state.updates_at_scale = count_if_there(json, "updates_at_scale");
+  state.epoch = count_of(json.at("epoch"));
+  state.batch = count_of(json.at("batch"));
+  state.steps_an_epoch = count_of(json.at("steps_an_epoch"));
+  for (const Json& sample : json.at("bad_samples")) state.bad_samples.push_back(count_of(sample));
   const Json& sums = json.at("sums");
-  state.sums = {sums.at("images").get<int64_t>(), sums.at("correct").get<int64_t>(),
-                sums.at("loss").get<double>(),    sums.at("seconds").get<double>(),
-                sums.at("waited").get<double>(),  sums.value("skipped_steps", int64_t{0})};
+  state.sums = {count_of(sums.at("images")),     count_of(sums.at("correct")),
+                sums.at("loss").get<double>(),   sums.at("seconds").get<double>(),
+                sums.at("waited").get<double>(), count_if_there(sums, "skipped_steps")};
   for (const Json& record : json.at("epochs")) state.epochs.push_back(epoch_from_json(record));
   state.options = json.at("options").get<RecordedOptions>();
   return state;
 }
 
+// Epochs in their order, of which one that was the best was validated.
+bool epochs_agree(const TrainingState& state) {
+  int64_t next = 0;
+  return std::ranges::all_of(state.epochs, [&](const EpochRecord& record) {
+    const auto& validation = record.validation;
+    return record.epoch == next++ && record.correct <= record.images &&
+           (validation ? validation->correct <= validation->images : !record.best);
+  });
+}
+
 // Each step ran at least one batch, so sums of their counts cannot overflow.
 bool steps_have_runs(const TrainingState& state) {
   int64_t left = state.runs - state.updates;
-  const auto take = [&](int64_t skipped) { return skipped >= 0 && (left -= skipped) >= 0; };
+  const auto take = [&](int64_t skipped) { return (left -= skipped) >= 0; };
   return left >= 0 && take(state.sums.skipped_steps) &&
          std::all_of(state.epochs.begin(), state.epochs.end(),
                      [&](const EpochRecord& record) { return take(record.skipped_steps); });
@@ -117,16 +139,16 @@ Error invalid(const std::filesystem::path& path, std::string_view what) {
 Result<TrainingState> read_json(const std::filesystem::path& path, const std::string& text) {
   const Json json = Json::parse(text, nullptr, false);
   try {
-    if (const auto version = json.at("version").get<int64_t>(); version != kFormatVersion) {
+    if (const auto version = count_of(json.at("version")); version != kFormatVersion) {
       return Error{ErrorCode::kUnsupported,
                    fmt::format("{}: a training checkpoint of format {}, and this Caldera reads "
                                "format {}: go on with the Caldera that wrote it",
                                path.string(), version, kFormatVersion)};
     }
     TrainingState state = state_from_json(json);
-    const bool sensible = state.updates >= 0 && state.runs >= 0 && state.epoch >= 0 &&
-                          state.batch >= 0 && state.steps_an_epoch > 0 &&
-                          std::ssize(state.epochs) == state.epoch && steps_have_runs(state);
+    const bool sensible =
+        std::ssize(state.epochs) == state.epoch && state.sums.correct <= state.sums.images &&
+        state.updates_at_scale <= state.updates && epochs_agree(state) && steps_have_runs(state);
     if (!sensible) return invalid(path, "its training metadata is damaged: numbers that disagree");
     return state;
   } catch (const Json::exception& error) {

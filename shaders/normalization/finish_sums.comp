@@ -1,10 +1,11 @@
 #version 450
-// Adds the parts of normalize_sums up; and, where asked, to the gradients of weight and bias.
+// Adds the parts of normalize_sums up; and, where asked, to the gradients of weight or bias.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
 #include "normalization_params.h"
 
-layout(constant_id = 1) const bool kUpdate = true;
+layout(constant_id = 1) const bool kWeightGradient = true;
+layout(constant_id = 2) const bool kBiasGradient = true;
 
 layout(push_constant) uniform Push { StatisticsParams p; };
 
@@ -23,7 +24,6 @@ void main() {
   }
   sums[block] = sum;
   sums[p.c4 + block] = products;
-  if (!kUpdate) return;
-  weight_gradient[block] += products;
-  bias_gradient[block] += sum;
+  if (kWeightGradient) weight_gradient[block] += products;
+  if (kBiasGradient) bias_gradient[block] += sum;
 }

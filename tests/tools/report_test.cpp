@@ -14,6 +14,7 @@
 #include "caldera/model.h"
 
 #include "tests/models/fit/photos.h"
+#include "tests/support/require.h"
 #include "tests/tools/browser.h"
 #include "tests/tools/program.h"
 
@@ -23,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -258,6 +260,53 @@ TEST_F(TrainingReportTest, OpensInABrowserWithEveryChartDrawn) {
   EXPECT_EQ(count("class=\"cell"), 9);
   EXPECT_EQ(count("<img src=\"data:image/png"), static_cast<int>(data["mistakes"].size()));
   EXPECT_THAT(page.dom, HasSubstr("<dd>18 to train on, 6 to validate</dd>"));
+  EXPECT_THAT(page.dom, ContainsRegex("<dd>none; [0-9.]+ [KM]iB of activations a step</dd>"));
+  EXPECT_THAT(page.dom, Not(HasSubstr("<h2>Loss scale</h2>")));  // Of fp32.
+}
+
+TEST_F(TrainingReportTest, TellsWhatCheckpointingCost) {
+  ASSERT_EQ(run_program(finetune({"--checkpointing", "blocks"})).code, 0);
+  const std::string file = fs::path(report_) / "report.html";
+  const nlohmann::json data = page_data(file);
+  EXPECT_EQ(data["checkpointing"], "blocks");
+  ASSERT_EQ(data["costs"].size(), 3u);
+  EXPECT_EQ(data["costs"][2]["checkpointing"], "blocks");
+  EXPECT_LT(data["costs"][2]["arena_bytes"], data["costs"][0]["arena_bytes"]);
+  EXPECT_GT(data["costs"][2]["multiply_adds"], data["costs"][0]["multiply_adds"]);
+  const OpenedPage page = open_page(file);
+  if (page.dom.empty()) return;
+  EXPECT_THAT(page.dom, ContainsRegex("<dd>blocks; [0-9.]+ [KM]iB of activations a step in place "
+                                      "of [0-9.]+ [KM]iB, [0-9.]+% more multiply-adds"));
+}
+
+TEST_F(TrainingReportTest, ShowsTheLossScaleAndWhereStepsWereSkipped) {
+  ASSERT_TRUE(of_large_gradients(Model::load(model_).value()).save(model_).ok());
+  const Outcome outcome = run_program(finetune({"--precision", "mixed"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string file = fs::path(report_) / "report.html";
+  const nlohmann::json data = page_data(file);
+  if (data["precision"] != "mixed") {
+    EXPECT_FALSE(driver_has_halves());
+    return;
+  }
+  const nlohmann::json& steps = data["steps"];
+  int skipped = 0;
+  double scale = 65536;
+  for (size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(steps["loss_scale"][i], scale) << i;
+    if (steps["skipped"][i] == 0) continue;
+    ++skipped;
+    scale /= 2;
+  }
+  EXPECT_GT(skipped, 0);
+  EXPECT_LT(skipped, 10);
+  const OpenedPage page = open_page(file);
+  if (page.dom.empty()) return;
+  EXPECT_THAT(page.log, Not(HasSubstr("CONSOLE")));
+  EXPECT_EQ(chart_points(page, "scale"), 10 + skipped);
+  EXPECT_EQ(chart_points(page, "norm"), 10 - skipped);  // A skipped step has none.
+  EXPECT_THAT(page.dom,
+              HasSubstr(std::to_string(skipped) + " of 10 steps were skipped, the points"));
 }
 
 TEST_F(TrainingReportTest, IsThereForARunThatWasStoppedAndWholeOnceItWentOn) {

@@ -18,13 +18,24 @@ function right(part) { return `${count(part.correct)} of ${count(part.images)} r
 
 // --- The head ---
 
+// The choice, and what it costs beside keeping all that the way back reads.
+function checkpointingText() {
+  const none = data.costs[0];
+  const cost = data.costs.find(other => other.checkpointing === data.checkpointing);
+  if (cost === none) return `none; ${bytes(none.arena_bytes)} of activations a step`;
+  const more = (what, key) => (cost[key] > none[key]
+    ? `, ${percent(cost[key] / none[key] - 1)} more ${what}` : '');
+  return `${cost.checkpointing}; ${bytes(cost.arena_bytes)} of activations a step in place of ` +
+    bytes(none.arena_bytes) + more('multiply-adds', 'multiply_adds') +
+    more('bytes moved', 'moved_bytes');
+}
+
 at('title').textContent = `${data.model} on ${data.data}`;
 at('facts').append(facts([
   ['device', data.device],
   ['driver', data.driver],
-  ['precision', data.precision === 'mixed'
-    ? `mixed; ${count(steps.skipped)} of ${count(steps.count)} steps skipped, loss scale ` +
-      short(steps.loss_scale) : data.precision],
+  ['precision', data.precision],
+  ['checkpointing', checkpointingText()],
   ['images', data.validation_images > 0
     ? `${count(data.training_images)} to train on, ${count(data.validation_images)} to validate`
     : `${count(data.training_images)} to train on`],
@@ -150,6 +161,36 @@ draw('rate', () => curves([stepCurve('learning rate', steps.learning_rate, 'seri
     axis('', {min: 0, title: {display: false}}), short));
 draw('norm', () => curves([stepCurve('gradient norm', steps.gradient_norm, 'series-4')],
     axis('', {min: 0, title: {display: false}}), short));
+
+function makeLossScale() {
+  if (data.precision !== 'mixed') return at('scale-card').remove();
+  const all = steps.skipped.reduce((sum, skipped) => sum + skipped, 0);
+  at('scale-skipped').textContent = all === 0 ? 'No step was skipped.'
+    : `${count(all)} of ${count(steps.count)} steps were skipped, the points, for a gradient ` +
+      'overflowed.';
+  // It is halved and doubled, from 2^16 on: an axis of its powers of two.
+  const powers = steps.loss_scale.map(Math.log2);
+  const scale = power => count(2 ** power);
+  draw('scale', () => {
+    const line = {...stepCurve('loss scale', powers, 'series-5'), stepped: true};
+    const skipped = {
+      label: 'skipped',
+      data: line.data.filter((_, i) => steps.skipped[i] > 0),
+      showLine: false,
+      pointRadius: 3.5,
+      pointHitRadius: 6,
+      backgroundColor: color('accent'),
+      borderColor: color('accent'),
+      order: 1,
+    };
+    const chart = curves([line, skipped], axis('', {title: {display: false},
+      suggestedMin: Math.min(16, ...powers) - 1, suggestedMax: Math.max(16, ...powers) + 1,
+      ticks: {precision: 0, callback: scale}}), scale);
+    chart.options.plugins.legend.display = false;
+    return chart;
+  });
+}
+makeLossScale();
 
 // --- Confusion ---
 

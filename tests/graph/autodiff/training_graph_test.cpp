@@ -178,6 +178,38 @@ TrainingSpec head_only() {
   return spec;
 }
 
+// A batch-norm's bias without its weight, and a weight without its bias.
+bool trains_half_of_each_norm(std::string_view name) {
+  return name != "bn1.weight" && name != "bn2.bias" && name != "bn3.weight" && name != "bn4.bias";
+}
+
+TrainingSpec half_of_each_norm(BatchNormMode mode) {
+  TrainingSpec spec = sgd(mode);
+  spec.trainable = trains_half_of_each_norm;
+  return spec;
+}
+
+// An optimizer clears the gradients of what it trains; one of anything else would grow from step to
+// step.
+TEST(TrainingGradients, AreKeptOfTrainedParametersAlone) {
+  GraphBuilder builder;
+  residual(builder);
+  const Graph forward = std::move(builder).finish().value();
+  for (const BatchNormMode mode : {BatchNormMode::kTrain, BatchNormMode::kFrozen}) {
+    const TrainingGraph training = make_training_graph(forward, half_of_each_norm(mode)).value();
+    std::vector<std::string> gradients, trained;
+    for (const Value& value : training.graph.values) {
+      if (value.role == ValueRole::kState && value.name.ends_with(".grad"))
+        gradients.push_back(value.name);
+    }
+    for (const Value& value : forward.values) {
+      if (value.role == ValueRole::kParameter && trains_half_of_each_norm(value.name))
+        trained.push_back(state_name(value.name, "grad"));
+    }
+    EXPECT_THAT(gradients, testing::UnorderedElementsAreArray(trained));
+  }
+}
+
 // Weights that training changes are packed on the device, mirrored for the way back, in whatever
 // layout a kernel reads.
 TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
@@ -261,6 +293,10 @@ INSTANTIATE_TEST_SUITE_P(
                     NetCase{"residual_frozen", residual, sgd(BatchNormMode::kFrozen)},
                     NetCase{"residual_adamw", residual, adamw()},
                     NetCase{"residual_head", residual, head_only()},
+                    NetCase{"residual_half_of_each_norm", residual,
+                            half_of_each_norm(BatchNormMode::kTrain)},
+                    NetCase{"residual_half_of_each_frozen_norm", residual,
+                            half_of_each_norm(BatchNormMode::kFrozen)},
                     NetCase{"padded", padded, sgd()}, NetCase{"odd", odd, sgd()}),
     [](const auto& test) { return test.param.name; });
 

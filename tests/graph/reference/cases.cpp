@@ -70,7 +70,10 @@ Attrs parse_training_attrs(const std::string& op, const json& a) {
         .momentum = a.at("momentum"), .cumulative = a.at("cumulative"), .count = a.at("count")};
   }
   if (op == "normalize_sums") {
-    return NormalizeSumsAttrs{.eps = a.at("eps"), .activation = activation(a)};
+    return NormalizeSumsAttrs{.eps = a.at("eps"),
+                              .activation = activation(a),
+                              .weight_gradient = a.value("weight_gradient", false),
+                              .bias_gradient = a.value("bias_gradient", false)};
   }
   if (op == "normalize_gradient") {
     return NormalizeGradientAttrs{

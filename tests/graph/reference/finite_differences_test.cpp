@@ -285,7 +285,9 @@ struct Norm {
   }
   ValueId sums(Net& net, const std::vector<ValueId>& in, ValueId dy, ValueId of,
                const std::vector<ValueId>& updates = {}) const {
-    return net.node(NormalizeSumsAttrs{kEps, activation}, {dy, in[0], of, in[1], in[2]}, updates);
+    const bool added = !updates.empty();
+    return net.node(NormalizeSumsAttrs{kEps, activation, added, added},
+                    {dy, in[0], of, in[1], in[2]}, updates);
   }
 };
 

@@ -82,8 +82,12 @@ def batch_norms(out):
             sums = torch.stack([dbias, dweight])
             out.case(name, "normalize_sums", attrs, operands, sums)
             held = [random(c), random(c)]
-            out.case(name + ", added", "normalize_sums", attrs, operands, sums,
-                     [(held[0], held[0] + dweight), (held[1], held[1] + dbias)])
+            added = [(held[0], held[0] + dweight), (held[1], held[1] + dbias)]
+            for asked in [(True, True), (True, False), (False, True)]:
+                out.case("%s, added to%s%s" % (name, " weight" * asked[0], " bias" * asked[1]),
+                         "normalize_sums",
+                         dict(attrs, weight_gradient=asked[0], bias_gradient=asked[1]), operands,
+                         sums, [change for change, taken in zip(added, asked) if taken])
             out.case(name, "normalize_gradient", dict(attrs, frozen=False), operands + [sums], dx)
 
             mean, var = random(c), torch.rand(c) + 0.5

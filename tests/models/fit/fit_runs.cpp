@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "caldera/checkpoint.h"
+
 namespace caldera::test {
 
 namespace fs = std::filesystem;
@@ -41,6 +43,39 @@ FitResult FitTest::trained(const FitOptions& options, const FitObserver& observe
 void FitTest::write_checkpoints(FitOptions& options, const std::string& name) const {
   options.checkpoints = scratch_ / name;
   fs::create_directories(options.checkpoints);
+}
+
+FitOptions FitTest::leave(FitOptions options, const std::string& name) {
+  options.epochs = 1;
+  write_checkpoints(options, name);
+  trained(options);
+  options.resume = last_checkpoint(options.checkpoints);
+  return options;
+}
+
+std::string FitTest::refusal(const FitOptions& options) {
+  const auto result = train(options);
+  return result.ok() ? std::string() : result.error().message;
+}
+
+std::string FitTest::damaged_refusal(FitOptions options, const std::string& what,
+                                     const std::string& with) {
+  const fs::path copy = scratch_ / "damaged.safetensors";
+  fs::copy_file(options.resume, copy, fs::copy_options::overwrite_existing);
+  options.resume = copy;
+  change_metadata(copy, what, with);
+  return refusal(options);
+}
+
+void change_metadata(const fs::path& path, const std::string& what, const std::string& with) {
+  Checkpoint checkpoint = read_checkpoint(path).value();
+  std::string& text = checkpoint.metadata.at("caldera_training");
+  const size_t at = text.find(what);
+  ASSERT_NE(at, std::string::npos) << what << " in " << text;
+  text.replace(at, what.size(), with);
+  // The file is mapped while it is read.
+  ASSERT_TRUE(write_safetensors(path.string() + ".new", checkpoint).ok());
+  fs::rename(path.string() + ".new", path);
 }
 
 void FitTest::expect_goes_on(FitOptions options, const std::vector<int64_t>& steps,

@@ -40,6 +40,12 @@ class FitTest : public ::testing::Test {
   FitResult trained(const FitOptions& options, const FitObserver& observer = {});
   // A new one, where `options` is to write its checkpoints.
   void write_checkpoints(FitOptions& options, const std::string& name) const;
+  // Of one epoch, in the folder `name`; to be gone on from.
+  FitOptions leave(FitOptions options, const std::string& name);
+  // Why it does not train; empty where it does.
+  std::string refusal(const FitOptions& options);
+  // Why it does not go on from a copy of options.resume that was changed by hand.
+  std::string damaged_refusal(FitOptions options, const std::string& what, const std::string& with);
 
   // Stopped after each of `steps`, then gone on with: to the bits of `whole`.
   void expect_goes_on(FitOptions options, const std::vector<int64_t>& steps,
@@ -48,6 +54,10 @@ class FitTest : public ::testing::Test {
   ScratchDir scratch_;
   FolderSplit data_;
 };
+
+// A checkpoint's JSON, changed by hand: the first `what`.
+void change_metadata(const std::filesystem::path& path, const std::string& what,
+                     const std::string& with);
 
 // To the bit: weights, moments, counters, and what the epochs told.
 void expect_same(const Weights& a, const Weights& b);

@@ -143,6 +143,39 @@ TEST_F(FitTest, RefusesToGoOnWithOtherOptionsAndNamesThem) {
   EXPECT_THAT(train(options).error().message, HasSubstr("no training can go on from it"));
 }
 
+// Files come from strangers: no number of theirs may overflow, or be a place that is not there.
+TEST_F(FitTest, RefusesNumbersThatNoRunHasLeft) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const FitOptions good = leave(quick_fit(), "run");  // 6 steps of 21 images, 9 validated.
+  EXPECT_EQ(refusal(good), "");
+  const std::string most = "9223372036854775807";
+  const auto expect_damaged = [&](const std::string& key, const std::string& was,
+                                  const std::string& with) {
+    const std::string name = "\"" + key + "\":";
+    EXPECT_THAT(damaged_refusal(good, name + was, name + with), HasSubstr("damaged"))
+        << key << " " << with;
+  };
+  for (const std::string& with : {most, std::string("7"), std::string("1e300"),
+                                  std::string("18446744073709551615"), std::string("-1")}) {
+    expect_damaged("batch", "0", with);
+    expect_damaged("steps_an_epoch", "6", with == "7" ? "5" : with);
+    expect_damaged("runs", "6", with);
+    expect_damaged("updates", "6", with);
+  }
+  // Of the epoch that is done, which comes before where the run is.
+  expect_damaged("epoch", "0", "1");
+  expect_damaged("epoch", "0", most);
+  expect_damaged("images", "21", most);
+  expect_damaged("images", "9", most);
+  EXPECT_THAT(damaged_refusal(good, R"("validation":)", R"("unread":)"), HasSubstr("damaged"))
+      << "the best, and not validated";
+  EXPECT_THAT(damaged_refusal(good, R"("bad_samples":[)", R"("bad_samples":[1e300)"),
+              HasSubstr("damaged"));
+  FitOptions longer = quick_fit();
+  longer.epochs = int64_t{1} << 62;
+  EXPECT_THAT(refusal(longer), HasSubstr("more than can be counted"));
+}
+
 TEST_F(FitTest, AccumulatesToTheLargeBatchWhereBatchNormIsFrozen) {
   CALDERA_REQUIRE_DEVICE(device);
   FitOptions options = quick_fit();

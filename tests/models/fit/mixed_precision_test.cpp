@@ -7,8 +7,6 @@
 
 #include <gmock/gmock.h>
 
-#include "caldera/checkpoint.h"
-
 #include "tests/models/fit/fit_runs.h"
 
 namespace caldera::test {
@@ -37,33 +35,7 @@ FitOptions much_too_high(FitOptions options) {
   return mixed(std::move(options));
 }
 
-// A checkpoint's JSON, changed by hand.
-void change_metadata(const fs::path& path, const std::string& what, const std::string& with) {
-  Checkpoint checkpoint = read_checkpoint(path).value();
-  std::string& text = checkpoint.metadata.at("caldera_training");
-  const size_t at = text.find(what);
-  ASSERT_NE(at, std::string::npos) << what << " in " << text;
-  text.replace(at, what.size(), with);
-  // The file is mapped while it is read.
-  ASSERT_TRUE(write_safetensors(path.string() + ".new", checkpoint).ok());
-  fs::rename(path.string() + ".new", path);
-}
-
-class MixedPrecisionTest : public FitTest {
- protected:
-  // Of one epoch, in the folder `name`; to be gone on from.
-  FitOptions leave(FitOptions options, const std::string& name) {
-    options.epochs = 1;
-    write_checkpoints(options, name);
-    trained(options);
-    options.resume = last_checkpoint(options.checkpoints);
-    return options;
-  }
-  std::string refusal(const FitOptions& options) {
-    const auto result = train(options);
-    return result.ok() ? std::string() : result.error().message;
-  }
-};
+class MixedPrecisionTest : public FitTest {};
 
 TEST_F(MixedPrecisionTest, LearnsAsInFloats) {
   CALDERA_REQUIRE_DEVICE(device);
@@ -271,11 +243,7 @@ TEST_F(MixedPrecisionTest, RefusesDamagedNumbers) {
   CALDERA_REQUIRE_HALVES(device)
   const FitOptions good = leave(mixed(quick_fit()), "run");
   const auto damaged = [&](const std::string& what, const std::string& with) {
-    FitOptions options = good;
-    options.resume = scratch_ / "damaged.safetensors";
-    fs::copy_file(good.resume, options.resume, fs::copy_options::overwrite_existing);
-    change_metadata(options.resume, what, with);
-    return refusal(options);
+    return damaged_refusal(good, what, with);
   };
   for (const char* with : {"0.0,", "-2.0,", "1e39,", "null,"}) {
     EXPECT_THAT(damaged(R"("loss_scale":65536.0,)", std::string("\"loss_scale\":") + with),

@@ -33,4 +33,16 @@ Model photo_model() {
       .value();
 }
 
+Model of_large_gradients(const Model& model) {
+  Weights weights = model.weights();
+  for (const auto& [name, value] :
+       {std::pair("layer3.2.conv2.weight", 0.0f), std::pair("layer3.2.bn2.weight", 10.0f)}) {
+    const Shape shape = weights.at(name).shape();
+    const std::vector<float> values(static_cast<size_t>(element_count(shape)), value);
+    weights.insert_or_assign(name, Tensor::from_floats(shape, values));
+  }
+  return Model::from_weights(model.architecture(), model.preprocess(), model.labels(), weights)
+      .value();
+}
+
 }  // namespace caldera::test

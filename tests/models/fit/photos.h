@@ -18,4 +18,8 @@ FolderSplit photos(const std::filesystem::path& folder, int count);
 // A CIFAR ResNet-20 for 8x8 and those classes, of random weights.
 Model photo_model();
 
+// The same net with a batch-norm that multiplies what comes back to a layer of zeros: beyond halves
+// while the loss scale is large.
+Model of_large_gradients(const Model& model);
+
 }  // namespace caldera::test
