@@ -76,7 +76,7 @@ Result<std::shared_ptr<Instance>> Instance::create(bool validation, OnMessage on
                                       .applicationVersion = 1,
                                       .pEngineName = "caldera",
                                       .engineVersion = 1,
-                                      .apiVersion = VK_API_VERSION_1_2};
+                                      .apiVersion = VK_API_VERSION_1_3};  // Devices of 1.2 do.
   std::vector<const char*> extensions;
   VkInstanceCreateFlags flags = 0;
   if (has_extension(VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME)) {

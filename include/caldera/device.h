@@ -31,7 +31,9 @@ struct DeviceInfo {
   uint64_t max_storage_buffer_range = 0;
   bool fp16 = false;                // shaderFloat16 and 16-bit storage.
   bool cooperative_matrix = false;  // VK_KHR_cooperative_matrix.
-  std::string unusable;             // Why Caldera cannot use it; empty where it can.
+  // VK_NV_cooperative_matrix2: matrices of flexible sizes, and operations on each element.
+  bool cooperative_matrix2 = false;
+  std::string unusable;  // Why Caldera cannot use it; empty where it can.
 };
 
 // Every device that the Vulkan loader shows, ranked, unusable ones last. An empty list is a loader

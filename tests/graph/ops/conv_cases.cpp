@@ -167,7 +167,9 @@ std::vector<OpCase> odd_conv_cases() {
   // Epilogues.
   const ConvShape base{{2, 7, 9, 5}, 10, {3, 3}, {.padding = {1, 1}, .bias = true}};
   const ConvShape no_bias{{2, 16, 7, 7}, 12, {1, 1}, {}};
-  for (const ConvShape& shape : {base, no_bias}) {
+  // Nothing reaches past the smallest tiles.
+  const ConvShape whole{{1, 8, 8, 8}, 32, {1, 1}, {.bias = true}};
+  for (const ConvShape& shape : {base, no_bias, whole}) {
     for (const Activation activation : activations()) {
       for (const bool residual : {false, true}) {
         OpCase test = conv_case(fmt::format("{} {}{}", describe(shape), activation_name(activation),
