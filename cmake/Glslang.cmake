@@ -56,8 +56,8 @@ endfunction()
 function(caldera_know_extension variable extension vulkan source)
   caldera_try_shader(too_old ${extension} ${vulkan} "${source}")
   if(too_old)
-    message(STATUS "${too_old} is too old for ${extension}: kernels and tests that need it are left "
-      "out (tools/setup.sh brings a newer one)")
+    message(STATUS "${too_old} is too old for ${extension}: kernels and tests that need it are "
+      "left out (tools/setup.sh brings a newer one)")
     set(${variable} FALSE CACHE INTERNAL "")
   else()
     set(${variable} TRUE CACHE INTERNAL "")

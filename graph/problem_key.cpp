@@ -61,6 +61,19 @@ std::string describe(const AdaptiveAvgPool2dGradientAttrs& attrs) {
   return " of " + size(attrs.input);
 }
 
+std::string describe(const PadAttrs& attrs) {
+  return fmt::format(" by {},{} {},{} {},{}", attrs.channels_before, attrs.channels_after,
+                     attrs.top, attrs.bottom, attrs.left, attrs.right);
+}
+
+std::string describe(const SubsampleAttrs& attrs) {
+  return " s" + size(attrs.stride);
+}
+
+std::string describe(const UpsampleZerosAttrs& attrs) {
+  return fmt::format(" s{} at {} to {}", size(attrs.stride), size(attrs.offset), size(attrs.size));
+}
+
 std::string describe(const LinearAttrs& attrs) {
   return (attrs.bias ? " bias" : "") + describe(attrs.epilogue);
 }

@@ -143,6 +143,7 @@ FlexibleMatrices flexible_matrices(const Instance& instance, VkPhysicalDevice ha
   found.max_side = matrix_properties.cooperativeMatrixFlexibleDimensionsMaxDimension;
   for (const VkCooperativeMatrixFlexibleDimensionsPropertiesNV& one : all) {
     if (one.scope != VK_SCOPE_SUBGROUP_KHR || one.saturatingAccumulation) continue;
+    if (one.MGranularity == 0 || one.NGranularity == 0 || one.KGranularity == 0) continue;
     found.granularities.push_back(
         shape_of(one, one.MGranularity, one.NGranularity, one.KGranularity));
   }

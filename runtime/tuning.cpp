@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 constexpr int kFormat = 1;
 
 // What was measured is of these kernels alone: the version and, for builds between two versions, a
-// digest of all shaders (FNV-1a).
+// digest of all shaders (FNV-1a, by words).
 std::string kernels_key() {
   uint64_t digest = 0xcbf29ce484222325;
   for (size_t id = 0; id < kShaders; ++id) {

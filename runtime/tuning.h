@@ -1,5 +1,6 @@
 // What was measured of kernels on one device: which one is fastest for a problem, and which are
-// wrong; both are names to this layer. Kept on disk by device, driver, Caldera's version and shaders.
+// wrong; both are names to this layer. Kept on disk by device, driver, Caldera's version and its
+// shaders; what the host alone decides of a kernel has no part in that.
 #pragma once
 
 #include <filesystem>

@@ -282,7 +282,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   const bool adaptive = args.optimizer != "sgd";
   FitOptions options;
   options.epochs = args.epochs;
-  options.batch = args.batch > 0 ? args.batch : small ? 128 : 32;
+  options.batch = args.batch > 0 ? args.batch : (small ? 128 : 32);
   options.accumulate = args.accumulate;
   options.shuffle = !args.no_shuffle;
   options.drop_last = args.drop_last;

@@ -20,6 +20,11 @@ struct Tile {
   bool rare = false;
 
   uint32_t channels() const { return panels * 8; }
+  // A GPU's registers hold a tile's sums or its kernel is no good; a CPU keeps them in memory.
+  bool fits(const Capabilities& capabilities) const {
+    constexpr uint32_t kMostSums = 128;
+    return capabilities.cpu || channels() * pixels <= kMostSums;
+  }
 };
 
 // Products of one tile's channels with one tile's pixels that make `channels` of `pixels`.
@@ -52,7 +57,7 @@ void set_tile(Dispatch& dispatch, Tile tile, bool masked, uint32_t lanes) {
 template <Tile kTile>
 bool direct_supported(const KernelContext& context) {
   const Conv2dProblem problem(context);
-  return subgroups_fit(context.capabilities) &&
+  return subgroups_fit(context.capabilities) && kTile.fits(context.capabilities) &&
          groups_are_whole_vectors(problem, kTile.channels()) &&
          packed_bytes(problem.weight, WeightLayout::kPanels, context.precision) <=
              texel_buffer_bytes(context.capabilities, context.precision);
@@ -114,12 +119,13 @@ uint64_t workspace_image_bytes(const KernelContext& context) {
   return element_bytes_of(kWinograd, kWinograd.image_tiles(out), std::max(in.c4(), out.c4()));
 }
 
-template <Winograd kWinograd>
+template <Winograd kWinograd, Tile kTile>
 bool winograd_supported(const KernelContext& context) {
   const Conv2dProblem problem(context);
   const Conv2dAttrs& attrs = problem.attrs;
-  return subgroups_fit(context.capabilities) && attrs.groups == 1 && problem.weight[2] == 3 &&
-         problem.weight[3] == 3 && attrs.stride == Size2d{1, 1} && attrs.dilation == Size2d{1, 1} &&
+  return subgroups_fit(context.capabilities) && kTile.fits(context.capabilities) &&
+         attrs.groups == 1 && problem.weight[2] == 3 && problem.weight[3] == 3 &&
+         attrs.stride == Size2d{1, 1} && attrs.dilation == Size2d{1, 1} &&
          packed_bytes(problem.weight, kWinograd.layout(), context.precision) <=
              texel_buffer_bytes(context.capabilities, Precision::kFp32);
 }
@@ -194,7 +200,7 @@ constexpr KernelVariant direct(std::string_view name) {
 template <Winograd kWinograd, Tile kTile>
 constexpr KernelVariant winograd(std::string_view name) {
   return {.name = name,
-          .supported = winograd_supported<kWinograd>,
+          .supported = winograd_supported<kWinograd, kTile>,
           .emit = emit_winograd<kWinograd, kTile>,
           .texels = true,
           .cost = winograd_cost<kWinograd, kTile>,

@@ -24,7 +24,7 @@ std::optional<CooperativeFit> cooperative_fit(
     const std::function<bool(const CooperativeFit&)>& fits);
 
 // The shapes, one for each of the device's granularities, by which one matrix of m x n sums is
-// multiplied, k as small as may be: that takes the fewest registers. None where such a matrix is
+// multiplied, k as small as each allows: that takes few registers. None where such a matrix is
 // not to be had in floats or, to be stored, in halves.
 std::vector<CooperativeMatrixShape> flexible_shapes(const Capabilities& capabilities, uint32_t m,
                                                     uint32_t n);

@@ -40,6 +40,10 @@ struct Walk {
   uint32_t lanes = 1;
 
   uint64_t invocations(uint64_t parts, uint32_t c4) const { return parts * c4 / vectors; }
+  // Of a subgroup where invocations are the fewer, so that they still are many workgroups.
+  uint32_t workgroup(const Emitter& emitter) const {
+    return vectors > 1 ? lanes : emitter.workgroup_size();
+  }
   void append_to(std::vector<uint32_t>& constants) const {
     constants.insert(constants.end(), {vectors, lanes});
   }
@@ -47,7 +51,7 @@ struct Walk {
 
 Walk walk_of(const Emitter& emitter, uint32_t c4) {
   const uint32_t lanes = emitter.capabilities().subgroup_size;
-  if (!emitter.capabilities().cpu) return {};
+  if (!emitter.capabilities().cpu || lanes == 0) return {};
   for (const uint32_t vectors : {4u, 2u}) {
     if (c4 % (vectors * lanes) == 0) return {vectors, lanes};
   }
@@ -97,7 +101,7 @@ void emit_statistics(Emitter& emitter, const Node& node) {
     Dispatch& dispatch = emitter.dispatch(
         id, pick<kAccess>(ShaderId::batch_statistics, ShaderId::batch_statistics_texels),
         sums.of(run), {emitter.activation(x, run.first, run.count), pivot, sums.workspace},
-        sums.invocations(run));
+        sums.invocations(run), sums.walk.workgroup(emitter));
     sums.walk.append_to(dispatch.constants);
   }
   emitter.dispatch(id, ShaderId::finish_statistics, sums.params,
@@ -114,14 +118,17 @@ void emit_frozen(Emitter& emitter, const Node& node) {
       shape.c4());
 }
 
-constexpr uint32_t kPixels = 32;  // An invocation normalises.
+// Pixels that an invocation normalises.
+uint32_t pixels_each(const Emitter& emitter) {
+  return emitter.capabilities().cpu ? 32 : 16;
+}
 
 shader::NormalizeParams normalize_params(const Emitter& emitter, const ImageShape& shape,
                                          float eps) {
   return {.pixels = emitter.images() * static_cast<uint32_t>(shape.pixels()),
           .c4 = shape.c4(),
           .channels = static_cast<uint32_t>(shape.c),
-          .part_pixels = kPixels,
+          .part_pixels = pixels_each(emitter),
           .count = values_a_channel(shape),
           .eps = eps};
 }
@@ -144,7 +151,7 @@ void emit_normalize(Emitter& emitter, const Node& node) {
        emitter.weight(node.inputs[3], WeightLayout::kVector),
        attrs.epilogue.residual ? emitter.activation(node.inputs.back()) : x,
        emitter.activation(node.output)},
-      normalize_invocations(p, walk));
+      normalize_invocations(p, walk), walk.workgroup(emitter));
   dispatch.constants.push_back(any_activation(attrs.epilogue));
   walk.append_to(dispatch.constants);
 }
@@ -182,7 +189,7 @@ void emit_normalize_sums(Emitter& emitter, const Node& node) {
     bindings.push_back(sums.workspace);
     Dispatch& dispatch = emitter.dispatch(
         id, pick<kAccess>(ShaderId::normalize_sums, ShaderId::normalize_sums_texels), sums.of(run),
-        std::move(bindings), sums.invocations(run));
+        std::move(bindings), sums.invocations(run), sums.walk.workgroup(emitter));
     dispatch.constants.push_back(static_cast<uint32_t>(attrs.activation));
     sums.walk.append_to(dispatch.constants);
   }
@@ -212,7 +219,7 @@ void emit_normalize_gradient(Emitter& emitter, const Node& node) {
   Dispatch& dispatch = emitter.dispatch(
       id_of(emitter.graph(), node),
       pick<kAccess>(ShaderId::normalize_gradient, ShaderId::normalize_gradient_texels), p,
-      std::move(bindings), normalize_invocations(p, walk));
+      std::move(bindings), normalize_invocations(p, walk), walk.workgroup(emitter));
   dispatch.constants.push_back(static_cast<uint32_t>(attrs.activation));
   walk.append_to(dispatch.constants);
 }

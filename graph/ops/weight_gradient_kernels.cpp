@@ -16,7 +16,7 @@ using Problem = WeightGradientProblem;
 
 // conv2d_weight_gradient_subgroup
 constexpr uint64_t kSubgroups = 64;
-constexpr uint32_t kStep = 4;  // Pixels.
+constexpr uint32_t kLeastStep = 4;  // Pixels; wide subgroups take more.
 
 // Vectors of output channels that a tile holds. A CPU keeps most of its sums in memory anyhow.
 uint32_t tile_blocks(const Capabilities& capabilities, const Problem& problem) {
@@ -51,9 +51,9 @@ void emit_subgroup(Emitter& emitter, const Node& node) {
                Dispatch& dispatch = emitter.dispatch(
                    id_of(emitter.graph(), node), ShaderId::weight_gradient_subgroup, p,
                    std::move(bindings), tiles * p.parts * lanes, lanes);
-               dispatch.constants.insert(
-                   dispatch.constants.end(),
-                   {blocks, lanes, std::max(kStep, lanes / blocks), uint32_t{problem.padded()}});
+               dispatch.constants.insert(dispatch.constants.end(),
+                                         {blocks, lanes, std::max(kLeastStep, lanes / blocks),
+                                          uint32_t{problem.padded()}});
                dispatch.required_subgroup_size = lanes;
                return dispatch;
              });
@@ -71,8 +71,8 @@ double subgroup_cost(const KernelContext& context) {
   }
   const int64_t rows = problem.dy.n * problem.dy.h;
   const uint64_t steps = problem.pointwise()
-                             ? ceil_div(pixels, kStep)
-                             : static_cast<uint64_t>(rows) * ceil_div(problem.dy.w, kStep);
+                             ? ceil_div(pixels, kLeastStep)
+                             : static_cast<uint64_t>(rows) * ceil_div(problem.dy.w, kLeastStep);
   return software::seconds(2 * software::kDispatch +
                            tiles * (static_cast<double>(steps) * software::gradient_step(blocks) +
                                     blocks * 4 * software::kStore));

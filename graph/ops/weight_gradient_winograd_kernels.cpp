@@ -23,7 +23,7 @@ using Problem = WeightGradientProblem;
 
 constexpr uint32_t kOutputs = 4;  // Of a tile, along each side.
 constexpr uint32_t kElements = 36;
-constexpr uint32_t kStep = 4;  // Tiles of the images that a step of it takes.
+constexpr uint32_t kLeastStep = 4;  // Tiles of the images that a step of it takes.
 // Of one workspace, where an image needs no more.
 constexpr uint64_t kMostWorkspace = uint64_t{32} << 20;
 
@@ -107,7 +107,7 @@ void emit(Emitter& emitter, const Node& node) {
     Dispatch& product = emitter.dispatch(id, ShaderId::winograd_gradient_product, p, {v, dm, sums},
                                          product_tiles(problem, lanes, blocks) * lanes, lanes);
     product.constants.insert(product.constants.end(),
-                             {blocks, lanes, std::max(kStep, lanes / blocks)});
+                             {blocks, lanes, std::max(kLeastStep, lanes / blocks)});
     product.required_subgroup_size = lanes;
     product.multiply_adds =
         static_cast<int64_t>(kElements * tiles) * problem.weight[0] * problem.weight[1];
@@ -123,8 +123,8 @@ double cost(const KernelContext& context) {
   const uint64_t tiles = static_cast<uint64_t>(problem.dy.n) * image_tiles(problem);
   const uint32_t blocks = product_blocks(context.capabilities, problem);
   const auto products = static_cast<double>(product_tiles(problem, lanes, blocks));
-  const auto steps = static_cast<double>(ceil_div(tiles, kStep));
-  const double step_multiply_adds = kStep * lanes * 16.0 * blocks;
+  const auto steps = static_cast<double>(ceil_div(tiles, kLeastStep));
+  const double step_multiply_adds = kLeastStep * lanes * 16.0 * blocks;
   if (!context.capabilities.cpu) {
     return 3 * kGpuDispatch + guessed_seconds(context.capabilities, products,
                                               steps * step_multiply_adds, kWinogradRate);

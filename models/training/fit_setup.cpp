@@ -64,8 +64,8 @@ Status Fitter::restore(bool wants_mixed) {
   }
   if (!can_have_come_here()) {
     return Error{ErrorCode::kInvalidInput,
-                 fmt::format("{}: its training metadata is damaged: more images or steps than "
-                             "these options give",
+                 fmt::format("{}: its training metadata is damaged: other numbers of images "
+                             "or steps than these options give",
                              options_.resume.string())};
   }
   const LossScale& scale = options_.loss_scale;

@@ -37,8 +37,8 @@ vec4 activate(vec4 y, uint activation) {
   }
 }
 
-// Kernels that meet their outputs one by one define EPILOGUE_ELEMENTS: indices are then of elements,
-// and all four components the same one.
+// Kernels that meet their outputs one by one define EPILOGUE_ELEMENTS: indices are then of
+// elements, and all four components the same one.
 #ifdef EPILOGUE_ELEMENTS
 #define EPILOGUE_CHANNELS(channel) uvec4(channel)
 #else

@@ -16,7 +16,7 @@
 
 layout(constant_id = 1) const uint kBlocks = 4;  // B: vectors of output channels.
 layout(constant_id = 2) const uint kLanes = 8;   // S
-layout(constant_id = 3) const uint kStep = 8;    // K, a multiple of S / B.
+layout(constant_id = 3) const uint kStep = 8;    // K; K B is a multiple of S.
 
 const uint kOutputs = 4 * kBlocks;
 const uint kLoads = kStep * kBlocks / kLanes;  // Of dy a lane.

@@ -270,6 +270,19 @@ TEST(ProblemKey, TellsPoolsApartByTheirWindows) {
   EXPECT_EQ(keys.size(), 4u);
 }
 
+TEST(ProblemKey, TellsRearrangementsApartByWhereTheyPut) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {1, 8, 12, 12});
+  b.output(b.pad("after", x, {.channels_after = 16}));
+  b.output(b.pad("around", x, {.channels_before = 8, .channels_after = 8}));
+  b.output(b.subsample("every second", x, {{2, 2}}));
+  b.output(b.subsample("every third", x, {{3, 3}}));
+  const Graph graph = std::move(b).finish().value();
+  std::set<std::string> keys;
+  for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node, Precision::kFp32));
+  EXPECT_EQ(keys.size(), 4u);
+}
+
 // Of an input and an output of the same sizes there are filters of several, each with its padding.
 TEST(ProblemKey, TellsWeightGradientsApartByTheirFilters) {
   GraphBuilder b;

@@ -12,7 +12,6 @@
 
 #include "runtime/pipeline_cache.h"
 #include "runtime/reflection.h"
-#include "tests/support/require.h"
 
 namespace caldera::test {
 

@@ -233,7 +233,9 @@ TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
       SCOPED_TRACE(name);
       SessionOptions options{.kernels = {name}};
       if (halves) {
-        if (!device.info().cooperative_matrix) continue;
+        const bool flexible = name.find("_coopmat2") != name.npos;
+        const DeviceInfo& info = device.info();
+        if (!(flexible ? info.cooperative_matrix2 : info.cooperative_matrix)) continue;
         options.precision = Precision::kFp16;
       }
       const auto kernels = test::expect_reference(device, training.graph, weights, inputs, options,

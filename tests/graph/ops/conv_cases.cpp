@@ -159,10 +159,13 @@ std::vector<OpCase> odd_conv_cases() {
   tiles.graph = with_epilogue(std::move(tiles.graph), true, Activation::kRelu);
   tiles.every_tile = true;
   cases.push_back(tiles);
-  large = {{1, 68, 13, 11}, 140, {1, 1}, {.stride = {1, 2}}};
-  tiles = conv_case(describe(large), large);
-  tiles.every_tile = true;
-  cases.push_back(tiles);
+  // A weight's gradient meets strides where there is more than one tap.
+  for (const Size2d kernel : {Size2d{1, 1}, Size2d{2, 1}}) {
+    large = {{1, 68, 13, 11}, 140, kernel, {.stride = {1, 2}}};
+    tiles = conv_case(describe(large), large);
+    tiles.every_tile = true;
+    cases.push_back(tiles);
+  }
 
   // Epilogues.
   const ConvShape base{{2, 7, 9, 5}, 10, {3, 3}, {.padding = {1, 1}, .bias = true}};

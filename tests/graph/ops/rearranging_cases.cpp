@@ -61,6 +61,7 @@ std::vector<OpCase> rearranging_cases() {
   cases.push_back(pad({1, 64, 28, 28}, {.channels_after = 64}));
   for (const int64_t channels : {1, 3, 7, 17, 113}) {
     cases.push_back(pad({2, channels, 7, 5}, {.channels_before = 1, .channels_after = 2}));
+    cases.push_back(pad({2, channels, 7, 5}, {.channels_after = 2}));
     cases.push_back(pad({1, channels, 5, 7}, {.channels_before = 3, .top = 1, .right = 2}));
     cases.push_back(pad({5, channels, 1, 3}, {.top = 3, .bottom = 1, .left = 2, .right = 5}));
   }

@@ -131,6 +131,8 @@ const ConvCase kConvCases[] = {
     {{1, 1, 3, 3}, {2, 1, 2, 2}, {.padding = {2, 3}}},  // More than the kernel reaches.
     {{1, 2, 8, 8}, {2, 2, 3, 3}, {.stride = {4, 4}}},   // Pixels that no tap reads.
     {{1, 2, 7, 7}, {2, 2, 1, 1}, {.stride = {2, 2}}},
+    {{1, 4, 7, 8}, {6, 2, 1, 1}, {.stride = {2, 3}, .groups = 2}},
+    {{1, 2, 5, 5}, {2, 2, 1, 1}, {.stride = {2, 2}, .padding = {1, 1}}},
 };
 
 // Linear in either operand: a long step costs nothing and tells more.
@@ -144,11 +146,7 @@ TEST(FiniteDifferences, OfTheWeightsOfConvolutions) {
   for (const ConvCase& c : kConvCases) {
     SCOPED_TRACE(to_string(c.x) + " by " + to_string(c.weight));
     expect_gradient(convolution(c), 1, [&](Net& net, const auto& in, ValueId dy) {
-      const ValueId gradient = net.zeros(c.weight);
-      net.node(Conv2dWeightGradientAttrs{c.attrs.stride, c.attrs.padding, c.attrs.dilation,
-                                         c.attrs.groups},
-               {in[0], dy}, {gradient});
-      return gradient;
+      return conv2d_weight_gradient(net, c.attrs, in[0], dy, c.weight);
     });
   }
 }

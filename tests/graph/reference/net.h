@@ -71,22 +71,37 @@ struct Net {
   }
 };
 
-// The gradient of a convolution's input, [N, I, H, W] of `size` pixels, as autodiff writes it.
-inline ValueId conv2d_data_gradient(Net& net, const Conv2dAttrs& conv, ValueId dy, ValueId weight,
-                                    Size2d size) {
-  const int64_t channels = net.shape(weight)[1] * conv.groups;
-  const ValueId x = net.zeros({net.shape(dy)[0], channels, size.h, size.w});
+// Gradients of a convolution of x, as autodiff writes them, of what is `needed` of x and weight.
+inline Gradients conv2d_gradients(GraphAppender& to, Net& net, const Conv2dAttrs& conv, ValueId x,
+                                  ValueId weight, ValueId needed, ValueId dy) {
   net.node(conv, {x, weight});
   const Node node = net.graph.nodes.back();
   EXPECT_EQ(net.shape(node.output), net.shape(dy));
   std::vector<bool> needs(net.graph.values.size());
-  needs[static_cast<size_t>(x)] = needs[static_cast<size_t>(node.output)] = true;
-  GraphAppender to(net.graph);
+  needs[static_cast<size_t>(needed)] = needs[static_cast<size_t>(node.output)] = true;
   Gradients gradients(to, std::move(needs));
   gradients.add(node.output, dy);
   append_gradient(gradients, node);
   EXPECT_TRUE(to.status().ok()) << to.status().error().message;
-  return gradients.of(x);
+  return gradients;
+}
+
+// Of its input, [N, I, H, W] of `size` pixels.
+inline ValueId conv2d_data_gradient(Net& net, const Conv2dAttrs& conv, ValueId dy, ValueId weight,
+                                    Size2d size) {
+  const int64_t channels = net.shape(weight)[1] * conv.groups;
+  const ValueId x = net.zeros({net.shape(dy)[0], channels, size.h, size.w});
+  GraphAppender to(net.graph);
+  return conv2d_gradients(to, net, conv, x, weight, x, dy).of(x);
+}
+
+// Of its weight, of that shape.
+inline ValueId conv2d_weight_gradient(Net& net, const Conv2dAttrs& conv, ValueId x, ValueId dy,
+                                      const Shape& shape) {
+  const auto count = static_cast<size_t>(element_count(shape));
+  const ValueId weight = net.parameter(shape, std::vector<float>(count));
+  GraphAppender to(net.graph);
+  return conv2d_gradients(to, net, conv, x, weight, weight, dy).parameters().at(0).second;
 }
 
 }  // namespace caldera::test
