@@ -75,6 +75,20 @@ CooperativeMatrixShape shape_of(const Properties& one, uint32_t m, uint32_t n, u
           .result = component_type(one.ResultType)};
 }
 
+// What a device offers of the matrices of one extension to a subgroup, in plain sums.
+template <typename Properties, typename Get>
+std::vector<Properties> subgroup_matrices(VkPhysicalDevice handle, Get get, VkStructureType type) {
+  uint32_t count = 0;
+  if (get(handle, &count, nullptr) != VK_SUCCESS) return {};
+  std::vector<Properties> all(count, {.sType = type});
+  if (get(handle, &count, all.data()) < 0) return {};
+  all.resize(count);
+  std::erase_if(all, [](const Properties& one) {
+    return one.scope != VK_SCOPE_SUBGROUP_KHR || one.saturatingAccumulation;
+  });
+  return all;
+}
+
 }  // namespace
 
 std::vector<CooperativeMatrixShape> cooperative_matrix_shapes(const Instance& instance,
@@ -85,16 +99,9 @@ std::vector<CooperativeMatrixShape> cooperative_matrix_shapes(const Instance& in
           instance.handle(), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
   if (!get || !works_in_compute(handle)) return {};
 
-  uint32_t count = 0;
-  if (get(handle, &count, nullptr) != VK_SUCCESS) return {};
-  std::vector<VkCooperativeMatrixPropertiesKHR> all(
-      count, {.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR});
-  if (get(handle, &count, all.data()) < 0) return {};
-  all.resize(count);
-
   std::vector<CooperativeMatrixShape> shapes;
-  for (const VkCooperativeMatrixPropertiesKHR& one : all) {
-    if (one.scope != VK_SCOPE_SUBGROUP_KHR || one.saturatingAccumulation) continue;
+  for (const auto& one : subgroup_matrices<VkCooperativeMatrixPropertiesKHR>(
+           handle, get, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR)) {
     shapes.push_back(shape_of(one, one.MSize, one.NSize, one.KSize));
   }
   return shapes;
@@ -132,17 +139,10 @@ FlexibleMatrices flexible_matrices(const Instance& instance, VkPhysicalDevice ha
                                          .pNext = &matrix_properties};
   vkGetPhysicalDeviceProperties2(handle, &properties);
 
-  uint32_t count = 0;
-  if (get(handle, &count, nullptr) != VK_SUCCESS) return {};
-  std::vector<VkCooperativeMatrixFlexibleDimensionsPropertiesNV> all(
-      count, {.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV});
-  if (get(handle, &count, all.data()) < 0) return {};
-  all.resize(count);
-
   FlexibleMatrices found;
   found.max_side = matrix_properties.cooperativeMatrixFlexibleDimensionsMaxDimension;
-  for (const VkCooperativeMatrixFlexibleDimensionsPropertiesNV& one : all) {
-    if (one.scope != VK_SCOPE_SUBGROUP_KHR || one.saturatingAccumulation) continue;
+  for (const auto& one : subgroup_matrices<VkCooperativeMatrixFlexibleDimensionsPropertiesNV>(
+           handle, get, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV)) {
     if (one.MGranularity == 0 || one.NGranularity == 0 || one.KGranularity == 0) continue;
     found.granularities.push_back(
         shape_of(one, one.MGranularity, one.NGranularity, one.KGranularity));

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/fnv1a.h"
 #include "runtime/parallel.h"
 #include "runtime/whole_file.h"
 
@@ -19,11 +20,9 @@ namespace {
 
 constexpr std::array<char, 8> kMagic = {'C', 'A', 'L', 'D', 'P', 'C', '0', '1'};
 
-// FNV-1a: drivers trust the blob that they are given, so a damaged one must not reach them.
+// Drivers trust the blob that they are given, so a damaged one must not reach them.
 uint64_t checksum(std::span<const char> bytes) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 0x100000001b3u;
-  return hash;
+  return fnv1a(std::as_bytes(bytes));
 }
 
 // The driver's blob, or nothing where the file is not whole.
@@ -70,65 +69,17 @@ PipelineCache::~PipelineCache() {
   for (const auto& [key, pipeline] : pipelines_) {
     vk_.vkDestroyPipeline(device_, pipeline->handle, nullptr);
   }
-  for (const auto& [shader, layout] : layouts_) destroy(*layout);
+  for (const auto& [shader, layout] : layouts_) destroy_layout(device_, vk_, *layout);
   vk_.vkDestroyPipelineCache(device_, cache_, nullptr);
 }
 
-void PipelineCache::destroy(Layout& layout) {
-  vk_.vkDestroyPipelineLayout(device_, layout.pipeline_layout, nullptr);
-  vk_.vkDestroyDescriptorSetLayout(device_, layout.set_layout, nullptr);
-  vk_.vkDestroyShaderModule(device_, layout.module, nullptr);
-  layout = Layout();
-}
-
-Status PipelineCache::make_layout(ShaderId shader, Layout& layout) {
-  const auto spirv = shader_spirv(shader);
-  CALDERA_TRY_ASSIGN(layout.reflection, reflect(spirv));
-  std::vector<VkDescriptorSetLayoutBinding> bindings;
-  for (const ShaderBinding& binding : layout.reflection.bindings) {
-    bindings.push_back({.binding = static_cast<uint32_t>(bindings.size()),
-                        .descriptorType = binding.type == BindingType::kStorageBuffer
-                                              ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-                                              : VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER,
-                        .descriptorCount = 1,
-                        .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-                        .pImmutableSamplers = nullptr});
-  }
-  const VkDescriptorSetLayoutCreateInfo set_info{
-      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-      .bindingCount = static_cast<uint32_t>(bindings.size()),
-      .pBindings = bindings.data()};
-  VkResult result =
-      vk_.vkCreateDescriptorSetLayout(device_, &set_info, nullptr, &layout.set_layout);
-  const VkPushConstantRange push{.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-                                 .offset = 0,
-                                 .size = layout.reflection.push_constant_bytes};
-  const VkPipelineLayoutCreateInfo layout_info{
-      .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-      .setLayoutCount = 1,
-      .pSetLayouts = &layout.set_layout,
-      .pushConstantRangeCount = push.size > 0 ? 1u : 0u,
-      .pPushConstantRanges = &push};
-  if (result == VK_SUCCESS) {
-    result = vk_.vkCreatePipelineLayout(device_, &layout_info, nullptr, &layout.pipeline_layout);
-  }
-  const VkShaderModuleCreateInfo module_info{.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                             .codeSize = spirv.size_bytes(),
-                                             .pCode = spirv.data()};
-  if (result == VK_SUCCESS) {
-    result = vk_.vkCreateShaderModule(device_, &module_info, nullptr, &layout.module);
-  }
-  if (result == VK_SUCCESS) return {};
-  return vk_error(result, fmt::format("could not load the shader {}", shader_name(shader)));
-}
-
-Result<const PipelineCache::Layout*> PipelineCache::get_layout(ShaderId shader) {
-  std::unique_ptr<Layout>& slot = layouts_[shader];
-  if (!slot) slot = std::make_unique<Layout>();
+Result<const ShaderLayout*> PipelineCache::get_layout(ShaderId shader) {
+  std::unique_ptr<ShaderLayout>& slot = layouts_[shader];
+  if (!slot) slot = std::make_unique<ShaderLayout>();
   if (!slot->module) {
-    Status made = make_layout(shader, *slot);
+    Status made = make_layout(device_, vk_, shader_spirv(shader), shader_name(shader), *slot);
     if (!made.ok()) {
-      destroy(*slot);
+      destroy_layout(device_, vk_, *slot);
       return std::move(made).error();
     }
   }
@@ -141,52 +92,18 @@ const Pipeline* PipelineCache::find(const PipelineKey& key) {
   return found == pipelines_.end() ? nullptr : found->second.get();
 }
 
-Status PipelineCache::compile(const PipelineKey& key, const Layout& layout,
-                              Pipeline& pipeline) const {
-  assert(key.constants.size() == layout.reflection.specialization_constants);
-  std::vector<VkSpecializationMapEntry> entries;
-  for (uint32_t i = 0; i < key.constants.size(); ++i) entries.push_back({i, i * 4, 4});
-  const VkSpecializationInfo constants{.mapEntryCount = static_cast<uint32_t>(entries.size()),
-                                       .pMapEntries = entries.data(),
-                                       .dataSize = key.constants.size() * 4,
-                                       .pData = key.constants.data()};
-  const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{
-      .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-      .requiredSubgroupSize = key.required_subgroup_size};
-  const bool sized = key.required_subgroup_size != 0;
-  const VkComputePipelineCreateInfo info{
-      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-      .flags =
-          key.partial ? static_cast<VkPipelineCreateFlags>(VK_PIPELINE_CREATE_DISPATCH_BASE) : 0,
-      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                .pNext = sized ? const_cast<void*>(static_cast<const void*>(&subgroup)) : nullptr,
-                .flags = sized ? static_cast<VkPipelineShaderStageCreateFlags>(
-                                     VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT)
-                               : 0,
-                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                .module = layout.module,
-                .pName = "main",
-                .pSpecializationInfo = &constants},
-      .layout = layout.pipeline_layout,
-      .basePipelineHandle = VK_NULL_HANDLE,
-      .basePipelineIndex = 0};
-  pipeline = {VK_NULL_HANDLE, layout.pipeline_layout, layout.set_layout, &layout.reflection};
-  const VkResult result =
-      vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline.handle);
-  if (result == VK_SUCCESS) return {};
-  return vk_error(result, fmt::format("could not compile {}", shader_name(key.shader)));
-}
-
 // Compiling goes on outside the lock. Where two threads make the same pipeline, the first stays.
 Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
   if (const Pipeline* pipeline = find(key)) return pipeline;
-  const Layout* layout = nullptr;
+  const ShaderLayout* layout = nullptr;
   {
     const std::lock_guard lock(mutex_);
     CALDERA_TRY_ASSIGN(layout, get_layout(key.shader));
   }
   auto pipeline = std::make_unique<Pipeline>();
-  CALDERA_TRY(compile(key, *layout, *pipeline));
+  CALDERA_TRY(compile(device_, vk_, cache_, *layout,
+                      {key.constants, key.required_subgroup_size, key.partial},
+                      shader_name(key.shader), *pipeline));
   const std::lock_guard lock(mutex_);
   changed_ = true;
   const VkPipeline made = pipeline->handle;

@@ -8,19 +8,12 @@
 #include <mutex>
 #include <vector>
 
+#include "runtime/compute_pipeline.h"
 #include "runtime/physical_device.h"
-#include "runtime/reflection.h"
 #include "runtime/shader.h"
 #include "runtime/vulkan.h"
 
 namespace caldera {
-
-struct Pipeline {
-  VkPipeline handle = VK_NULL_HANDLE;
-  VkPipelineLayout layout = VK_NULL_HANDLE;
-  VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
-  const ShaderReflection* reflection = nullptr;
-};
 
 struct PipelineKey {
   ShaderId shader{};
@@ -45,24 +38,15 @@ class PipelineCache {
   Status save();
 
  private:
-  struct Layout {
-    ShaderReflection reflection;
-    VkDescriptorSetLayout set_layout = VK_NULL_HANDLE;
-    VkPipelineLayout pipeline_layout = VK_NULL_HANDLE;
-    VkShaderModule module = VK_NULL_HANDLE;
-  };
   const Pipeline* find(const PipelineKey& key);
-  Result<const Layout*> get_layout(ShaderId shader);
-  Status compile(const PipelineKey& key, const Layout& layout, Pipeline& pipeline) const;
-  Status make_layout(ShaderId shader, Layout& layout);
-  void destroy(Layout& layout);
+  Result<const ShaderLayout*> get_layout(ShaderId shader);
 
   VkDevice device_;
   const VolkDeviceTable& vk_;
   std::filesystem::path file_;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   std::mutex mutex_;
-  std::map<ShaderId, std::unique_ptr<Layout>> layouts_;
+  std::map<ShaderId, std::unique_ptr<ShaderLayout>> layouts_;
   std::map<PipelineKey, std::unique_ptr<Pipeline>> pipelines_;
   bool changed_ = false;
   uint64_t saved_ = 0;  // The checksum of what is on disk.

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/fnv1a.h"
 #include "runtime/shader.h"
 #include "runtime/whole_file.h"
 
@@ -18,13 +19,11 @@ using Json = nlohmann::json;
 constexpr int kFormat = 1;
 
 // What was measured is of these kernels alone: the version and, for builds between two versions, a
-// digest of all shaders (FNV-1a, by words).
+// digest of all shaders.
 std::string kernels_key() {
-  uint64_t digest = 0xcbf29ce484222325;
-  for (size_t id = 0; id < kShaders; ++id) {
-    for (const uint32_t word : shader_spirv(static_cast<ShaderId>(id))) {
-      digest = (digest ^ word) * 0x100000001b3;
-    }
+  uint64_t digest = fnv1a({});
+  for (uint16_t id = 0; id < kShaders; ++id) {
+    digest = fnv1a(std::as_bytes(shader_spirv(static_cast<ShaderId>(id))), digest);
   }
   return fmt::format("{} {:016x}", CALDERA_VERSION, digest);
 }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <string_view>
 
 #include "graph/kernel.h"
 #include "graph/ops/image_runs.h"
@@ -28,6 +30,20 @@ inline bool texels_fit(const KernelContext& context, std::initializer_list<Image
          images_a_binding(context.capabilities, values,
                           texel_buffer_bytes(context.capabilities, context.precision)) >=
              std::min(values.begin()->n, kLeastImages);
+}
+
+// An operator's two variants, by name and emitter. `fit`: whether what the first one loads does.
+constexpr std::array<KernelVariant, 2> both_ways(
+    decltype(KernelVariant::supported) fit, std::string_view texels,
+    decltype(KernelVariant::emit) emit_texels, std::string_view vectors,
+    decltype(KernelVariant::emit) emit_vectors,
+    decltype(KernelVariant::workspace_image_bytes) workspace = nullptr) {
+  return {{{.name = texels,
+            .supported = fit,
+            .emit = emit_texels,
+            .texels = true,
+            .workspace_image_bytes = workspace},
+           {.name = vectors, .emit = emit_vectors, .workspace_image_bytes = workspace}}};
 }
 
 }  // namespace caldera

@@ -163,32 +163,20 @@ void emit_unflatten(Emitter& emitter, const Node& node) {
                    uint64_t{p.images} * p.pixels * p.c4);
 }
 
-constexpr KernelVariant kPad[] = {{.name = "pad_texels",
-                                   .supported = input_fits_texels,
-                                   .emit = emit_pad<Access::kTexels>,
-                                   .texels = true},
-                                  {.name = "pad_vector", .emit = emit_pad<Access::kStorage>}};
-constexpr KernelVariant kSubsample[] = {
-    {.name = "subsample_texels",
-     .supported = input_fits_texels,
-     .emit = emit_subsample<Access::kTexels>,
-     .texels = true},
-    {.name = "subsample_vector", .emit = emit_subsample<Access::kStorage>}};
+constexpr auto kPad = both_ways(input_fits_texels, "pad_texels", emit_pad<Access::kTexels>,
+                                "pad_vector", emit_pad<Access::kStorage>);
+constexpr auto kSubsample =
+    both_ways(input_fits_texels, "subsample_texels", emit_subsample<Access::kTexels>,
+              "subsample_vector", emit_subsample<Access::kStorage>);
 constexpr KernelVariant kConcat[] = {{"concat_element", nullptr, emit_concat}};
 constexpr KernelVariant kFlatten[] = {{"flatten_view", flatten_is_view, nullptr},
                                       {"flatten_vector", nullptr, emit_flatten}};
-constexpr KernelVariant kUpsampleZeros[] = {
-    {.name = "upsample_zeros_texels",
-     .supported = input_fits_texels,
-     .emit = emit_upsample_zeros<Access::kTexels>,
-     .texels = true},
-    {.name = "upsample_zeros_vector", .emit = emit_upsample_zeros<Access::kStorage>}};
-constexpr KernelVariant kInterleave[] = {
-    {.name = "interleave_texels",
-     .supported = phases_fit_texels,
-     .emit = emit_interleave<Access::kTexels>,
-     .texels = true},
-    {.name = "interleave_vector", .emit = emit_interleave<Access::kStorage>}};
+constexpr auto kUpsampleZeros =
+    both_ways(input_fits_texels, "upsample_zeros_texels", emit_upsample_zeros<Access::kTexels>,
+              "upsample_zeros_vector", emit_upsample_zeros<Access::kStorage>);
+constexpr auto kInterleave =
+    both_ways(phases_fit_texels, "interleave_texels", emit_interleave<Access::kTexels>,
+              "interleave_vector", emit_interleave<Access::kStorage>);
 constexpr KernelVariant kUnflatten[] = {{"unflatten_view", unflatten_is_view, nullptr},
                                         {"unflatten_vector", nullptr, emit_unflatten}};
 

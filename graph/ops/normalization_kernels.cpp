@@ -233,12 +233,9 @@ constexpr KernelVariant kStatistics[] = {{.name = "batch_statistics_texels",
                                           .whole_batch = true}};
 constexpr KernelVariant kFrozen[] = {
     {.name = "frozen_statistics_vector", .emit = emit_frozen, .whole_batch = true}};
-constexpr KernelVariant kNormalize[] = {
-    {.name = "normalize_texels",
-     .supported = texels_fit<0>,
-     .emit = emit_normalize<Access::kTexels>,
-     .texels = true},
-    {.name = "normalize_vector", .emit = emit_normalize<Access::kStorage>}};
+constexpr auto kNormalize =
+    both_ways(texels_fit<0>, "normalize_texels", emit_normalize<Access::kTexels>,
+              "normalize_vector", emit_normalize<Access::kStorage>);
 constexpr KernelVariant kUpdate[] = {
     {.name = "update_running_vector", .emit = emit_update, .whole_batch = true}};
 constexpr KernelVariant kSums[] = {{.name = "normalize_sums_texels",
@@ -248,12 +245,9 @@ constexpr KernelVariant kSums[] = {{.name = "normalize_sums_texels",
                                    {.name = "normalize_sums_parts",
                                     .emit = emit_normalize_sums<Access::kStorage>,
                                     .whole_batch = true}};
-constexpr KernelVariant kGradient[] = {
-    {.name = "normalize_gradient_texels",
-     .supported = texels_fit<1>,
-     .emit = emit_normalize_gradient<Access::kTexels>,
-     .texels = true},
-    {.name = "normalize_gradient_vector", .emit = emit_normalize_gradient<Access::kStorage>}};
+constexpr auto kGradient =
+    both_ways(texels_fit<1>, "normalize_gradient_texels", emit_normalize_gradient<Access::kTexels>,
+              "normalize_gradient_vector", emit_normalize_gradient<Access::kStorage>);
 
 }  // namespace
 

@@ -80,13 +80,10 @@ void emit_dropout_mask(Emitter& emitter, const Node& node) {
                    p.vectors);
 }
 
-constexpr KernelVariant kActivationGradient[] = {
-    {.name = "activation_gradient_texels",
-     .supported = activation_gradient_texels_fit,
-     .emit = emit_activation_gradient<ShaderId::activation_gradient_texels>,
-     .texels = true},
-    {"activation_gradient_vector", nullptr,
-     emit_activation_gradient<ShaderId::activation_gradient>}};
+constexpr auto kActivationGradient = both_ways(
+    activation_gradient_texels_fit, "activation_gradient_texels",
+    emit_activation_gradient<ShaderId::activation_gradient_texels>, "activation_gradient_vector",
+    emit_activation_gradient<ShaderId::activation_gradient>);
 constexpr KernelVariant kDropoutMask[] = {{"dropout_mask_vector", nullptr, emit_dropout_mask}};
 constexpr KernelVariant kActivation[] = {{"activation_vector", nullptr, emit_activation}};
 constexpr KernelVariant kAdd[] = {{"add_vector", nullptr, emit_add}};

@@ -132,36 +132,23 @@ bool inputs_fit_texels(const KernelContext& context) {
   return texels_fit(context, {first, context.shape(context.node.inputs.back())}, 1);
 }
 
-using Emit = void (*)(Emitter&, const Node&);
-using Bytes = uint64_t (*)(const KernelContext&);
-
-constexpr std::array<KernelVariant, 2> both_ways(std::string_view texels, Emit emit_texels,
-                                                 std::string_view vectors, Emit emit_vectors,
-                                                 Bytes workspace = nullptr) {
-  return {{{.name = texels,
-            .supported = inputs_fit_texels,
-            .emit = emit_texels,
-            .texels = true,
-            .workspace_image_bytes = workspace},
-           {.name = vectors, .emit = emit_vectors, .workspace_image_bytes = workspace}}};
-}
-
-constexpr auto kMax = both_ways("max_pool2d_texels", emit_max<Access::kTexels>, "max_pool2d_vector",
-                                emit_max<Access::kStorage>);
-constexpr auto kAvg = both_ways("avg_pool2d_texels", emit_avg<Access::kTexels>, "avg_pool2d_vector",
-                                emit_avg<Access::kStorage>);
+constexpr auto kMax = both_ways(inputs_fit_texels, "max_pool2d_texels", emit_max<Access::kTexels>,
+                                "max_pool2d_vector", emit_max<Access::kStorage>);
+constexpr auto kAvg = both_ways(inputs_fit_texels, "avg_pool2d_texels", emit_avg<Access::kTexels>,
+                                "avg_pool2d_vector", emit_avg<Access::kStorage>);
 constexpr auto kAdaptiveAvg =
-    both_ways("adaptive_avg_pool2d_texels", emit_adaptive_avg<Access::kTexels>,
+    both_ways(inputs_fit_texels, "adaptive_avg_pool2d_texels", emit_adaptive_avg<Access::kTexels>,
               "adaptive_avg_pool2d_vector", emit_adaptive_avg<Access::kStorage>);
 constexpr auto kMaxGradient =
-    both_ways("max_pool2d_gradient_texels", emit_max_gradient<Access::kTexels>,
+    both_ways(inputs_fit_texels, "max_pool2d_gradient_texels", emit_max_gradient<Access::kTexels>,
               "max_pool2d_gradient_vector", emit_max_gradient<Access::kStorage>, places_bytes);
 constexpr auto kAvgGradient =
-    both_ways("avg_pool2d_gradient_texels", emit_avg_gradient<Access::kTexels>,
+    both_ways(inputs_fit_texels, "avg_pool2d_gradient_texels", emit_avg_gradient<Access::kTexels>,
               "avg_pool2d_gradient_vector", emit_avg_gradient<Access::kStorage>);
 constexpr auto kAdaptiveAvgGradient =
-    both_ways("adaptive_avg_pool2d_gradient_texels", emit_adaptive_avg_gradient<Access::kTexels>,
-              "adaptive_avg_pool2d_gradient_vector", emit_adaptive_avg_gradient<Access::kStorage>);
+    both_ways(inputs_fit_texels, "adaptive_avg_pool2d_gradient_texels",
+              emit_adaptive_avg_gradient<Access::kTexels>, "adaptive_avg_pool2d_gradient_vector",
+              emit_adaptive_avg_gradient<Access::kStorage>);
 
 }  // namespace
 

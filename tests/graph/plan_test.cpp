@@ -162,9 +162,8 @@ TEST(Plan, UsesMatrixUnitsForHalvesAlone) {
   EXPECT_EQ(kernel_on(gpu(true), graph, Precision::kFp16), "conv2d_coopmat_128x128");
 
   const Plan made = plan(gpu(true), graph, {.precision = Precision::kFp16}).value();
-  const auto product = std::find_if(
-      made.dispatches.begin(), made.dispatches.end(),
-      [](const Dispatch& dispatch) { return dispatch.shader == ShaderId::conv2d_coopmat; });
+  const auto product =
+      std::ranges::find(made.dispatches, ShaderId::conv2d_coopmat, &Dispatch::shader);
   ASSERT_NE(product, made.dispatches.end());
   EXPECT_EQ(product->required_subgroup_size, 32u);
   // The largest shape that sums in floats: 16x16x16.
@@ -205,9 +204,8 @@ TEST(Plan, GivesASubgroupOneFlexibleMatrix) {
     return std::string(planned(device).kernels[0]->name);
   };
   const Plan made = planned(flexible_gpu());
-  const auto product = std::find_if(
-      made.dispatches.begin(), made.dispatches.end(),
-      [](const Dispatch& dispatch) { return dispatch.shader == ShaderId::conv2d_coopmat2; });
+  const auto product =
+      std::ranges::find(made.dispatches, ShaderId::conv2d_coopmat2, &Dispatch::shader);
   ASSERT_NE(product, made.dispatches.end());
   EXPECT_EQ(product->required_subgroup_size, 32u);
   // Its part of the tile, by as small a step along k as there is.

@@ -18,15 +18,10 @@
 namespace caldera {
 namespace {
 
-// The newest Mesa's driver has all of it: there a lack is ours, and a failure.
-#define REQUIRE_FLEXIBLE_MATRICES(there, lack) \
-  if (!(there)) CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_flexible_matrices(), lack)
-
 TEST(CooperativeMatrix2, GranularitiesAreToldWhereTheDeviceHasThem) {
-  CALDERA_REQUIRE_DEVICE(shared);
-  const auto device = test::matrix_device(shared, &DeviceInfo::cooperative_matrix2);
-  REQUIRE_FLEXIBLE_MATRICES(device, shared.info().name + " has no VK_NV_cooperative_matrix2")
-  const Capabilities& can = device->impl().capabilities();
+  CALDERA_REQUIRE_MATRIX_DEVICE(device, &DeviceInfo::cooperative_matrix2,
+                                test::driver_has_flexible_matrices());
+  const Capabilities& can = device.impl().capabilities();
   EXPECT_TRUE(can.cooperative_matrix);
   EXPECT_TRUE(can.cooperative_matrix2);
   ASSERT_FALSE(can.flexible_matrices.granularities.empty());
@@ -39,11 +34,9 @@ TEST(CooperativeMatrix2, GranularitiesAreToldWhereTheDeviceHasThem) {
 }
 
 TEST(CooperativeMatrix2, TakesMatricesOfAnySizeAndChangesEachElement) {
-  CALDERA_REQUIRE_DEVICE(shared);
-  const auto device = test::matrix_device(shared, &DeviceInfo::cooperative_matrix2);
-  REQUIRE_FLEXIBLE_MATRICES(device, shared.info().name + " has no VK_NV_cooperative_matrix2")
-  const Capabilities& can = device->impl().capabilities();
-  REQUIRE_FLEXIBLE_MATRICES(can.fp16, shared.info().name + " has no f16")
+  CALDERA_REQUIRE_MATRIX_DEVICE(device, &DeviceInfo::cooperative_matrix2,
+                                test::driver_has_flexible_matrices());
+  const Capabilities& can = device.impl().capabilities();
 
   const auto& granularities = can.flexible_matrices.granularities;
   const auto multiplies_halves_into = [&](ComponentType sums) {
@@ -54,8 +47,10 @@ TEST(CooperativeMatrix2, TakesMatricesOfAnySizeAndChangesEachElement) {
   };
   const auto floats = multiplies_halves_into(ComponentType::kFloat32);
   const auto halves = multiplies_halves_into(ComponentType::kFloat16);  // For what is stored.
-  REQUIRE_FLEXIBLE_MATRICES(floats != granularities.end() && halves != granularities.end(),
-                            shared.info().name + " sums products of halves in no such matrix")
+  if (floats == granularities.end() || halves == granularities.end()) {
+    CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_flexible_matrices(),
+                              device.info().name + " sums products of halves in no such matrix")
+  }
   const uint32_t least_m = std::max(floats->m, halves->m);
   const uint32_t least_n = std::max(floats->n, halves->n);
 
@@ -64,7 +59,7 @@ TEST(CooperativeMatrix2, TakesMatricesOfAnySizeAndChangesEachElement) {
   for (const auto& [times_m, times_n, times_k] : multiples) {
     const test::MatrixSides sides{times_m * least_m, times_n * least_n, times_k * floats->k};
     SCOPED_TRACE(fmt::format("{} x {} x {}", sides.m, sides.n, sides.k));
-    const test::MatrixPipeline pipeline(device->impl(), cooperative_matrix2_spirv, sides);
+    const test::MatrixPipeline pipeline(device.impl(), cooperative_matrix2_spirv, sides);
     ASSERT_TRUE(pipeline.get());
     const std::array<uint32_t, 3> tiles = {2, 3, 2};
     const uint32_t m = tiles[0] * sides.m;
@@ -84,7 +79,7 @@ TEST(CooperativeMatrix2, TakesMatricesOfAnySizeAndChangesEachElement) {
       expected.push_back(test::half_bits(sums[i] + 2 * row - column));
     }
     std::vector<uint16_t> d(sums.size());
-    const Status status = test::multiply(device->impl(), *pipeline.get(), sides, a, b,
+    const Status status = test::multiply(device.impl(), *pipeline.get(), sides, a, b,
                                          std::as_writable_bytes(std::span(d)), tiles);
     ASSERT_TRUE(status.ok()) << status.error().message;
     EXPECT_EQ(d, expected);

@@ -2,6 +2,9 @@
 
 #include <bit>
 #include <cstring>
+#include <string_view>
+
+#include <gtest/gtest.h>
 
 #include "runtime/buffer.h"
 #include "runtime/device_impl.h"
@@ -40,80 +43,21 @@ std::vector<float> product(const std::vector<float>& a, const std::vector<float>
 MatrixPipeline::MatrixPipeline(DeviceImpl& device, std::span<const uint32_t> spirv,
                                const MatrixSides& sides)
     : device_(device) {
-  const auto& vk = device.vk();
-  const auto reflected = reflect(spirv);
-  if (!reflected.ok()) return;
-  reflection_ = *reflected;
-  std::vector<VkDescriptorSetLayoutBinding> bindings;
-  for (uint32_t i = 0; i < reflection_.bindings.size(); ++i) {
-    bindings.push_back({.binding = i,
-                        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                        .descriptorCount = 1,
-                        .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-                        .pImmutableSamplers = nullptr});
+  constexpr std::string_view kName = "the test's matrices";
+  const Capabilities& can = device.capabilities();
+  const std::array constants = {can.subgroup_size, sides.m, sides.n, sides.k};
+  const PipelineSettings settings{constants, can.subgroup_size_control ? can.subgroup_size : 0};
+  Status made = make_layout(device.handle(), device.vk(), spirv, kName, layout_);
+  if (made.ok()) {
+    made =
+        compile(device.handle(), device.vk(), VK_NULL_HANDLE, layout_, settings, kName, pipeline_);
   }
-  const VkDescriptorSetLayoutCreateInfo set_info{
-      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-      .bindingCount = static_cast<uint32_t>(bindings.size()),
-      .pBindings = bindings.data()};
-  if (vk.vkCreateDescriptorSetLayout(device.handle(), &set_info, nullptr, &pipeline_.set_layout))
-    return;
-  const VkPushConstantRange push{.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-                                 .offset = 0,
-                                 .size = reflection_.push_constant_bytes};
-  const VkPipelineLayoutCreateInfo layout_info{
-      .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-      .setLayoutCount = 1,
-      .pSetLayouts = &pipeline_.set_layout,
-      .pushConstantRangeCount = 1,
-      .pPushConstantRanges = &push};
-  if (vk.vkCreatePipelineLayout(device.handle(), &layout_info, nullptr, &pipeline_.layout)) {
-    return;
-  }
-  const VkShaderModuleCreateInfo module_info{.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                             .codeSize = spirv.size_bytes(),
-                                             .pCode = spirv.data()};
-  if (vk.vkCreateShaderModule(device.handle(), &module_info, nullptr, &module_)) return;
-  create(sides);
+  EXPECT_TRUE(made.ok()) << made.error().message;
 }
 
 MatrixPipeline::~MatrixPipeline() {
-  const auto& vk = device_.vk();
-  vk.vkDestroyPipeline(device_.handle(), pipeline_.handle, nullptr);
-  vk.vkDestroyShaderModule(device_.handle(), module_, nullptr);
-  vk.vkDestroyPipelineLayout(device_.handle(), pipeline_.layout, nullptr);
-  vk.vkDestroyDescriptorSetLayout(device_.handle(), pipeline_.set_layout, nullptr);
-}
-
-void MatrixPipeline::create(const MatrixSides& sides) {
-  const Capabilities& can = device_.capabilities();
-  const std::array constants = {can.subgroup_size, sides.m, sides.n, sides.k};
-  std::array<VkSpecializationMapEntry, 4> entries{};
-  for (uint32_t i = 0; i < entries.size(); ++i) entries[i] = {i, i * 4, 4};
-  const VkSpecializationInfo specialization{.mapEntryCount = entries.size(),
-                                            .pMapEntries = entries.data(),
-                                            .dataSize = sizeof(constants),
-                                            .pData = constants.data()};
-  VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{
-      .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-      .requiredSubgroupSize = can.subgroup_size};
-  const VkPipelineShaderStageCreateFlags full =
-      VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
-  const VkComputePipelineCreateInfo info{
-      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                .pNext = can.subgroup_size_control ? &subgroup : nullptr,
-                .flags = can.subgroup_size_control ? full : 0,
-                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                .module = module_,
-                .pName = "main",
-                .pSpecializationInfo = &specialization},
-      .layout = pipeline_.layout,
-      .basePipelineHandle = VK_NULL_HANDLE,
-      .basePipelineIndex = 0};
-  pipeline_.reflection = &reflection_;
-  (void)device_.vk().vkCreateComputePipelines(device_.handle(), VK_NULL_HANDLE, 1, &info, nullptr,
-                                              &pipeline_.handle);
+  device_.vk().vkDestroyPipeline(device_.handle(), pipeline_.handle, nullptr);
+  destroy_layout(device_.handle(), device_.vk(), layout_);
 }
 
 std::optional<Device> matrix_device(const Device& shared, bool DeviceInfo::*has) {

@@ -1,5 +1,5 @@
 // Products of matrices of halves by shaders that are a test's own: their operands, which are exact,
-// and their pipelines, which nobody but a test makes of anything but Caldera's shaders.
+// their pipelines, and the device that they need.
 #pragma once
 
 #include <array>
@@ -10,8 +10,7 @@
 
 #include "caldera/device.h"
 
-#include "runtime/pipeline_cache.h"
-#include "runtime/reflection.h"
+#include "runtime/compute_pipeline.h"
 
 namespace caldera::test {
 
@@ -44,17 +43,25 @@ class MatrixPipeline {
   const Pipeline* get() const { return pipeline_.handle ? &pipeline_ : nullptr; }
 
  private:
-  void create(const MatrixSides& sides);
-
   DeviceImpl& device_;
-  ShaderReflection reflection_;
-  VkShaderModule module_ = VK_NULL_HANDLE;
+  ShaderLayout layout_;
   Pipeline pipeline_;
 };
 
 // The shared device, or where the validation layers are older than what `has` asks for, one without
 // them.
 std::optional<Device> matrix_device(const Device& shared, bool DeviceInfo::*has);
+
+// Declares `device`, which has what `has` asks for and f16, or skips the test; fails it where
+// `known` says that the driver has it: there a lack is ours.
+#define CALDERA_REQUIRE_MATRIX_DEVICE(device, has, known)                                      \
+  CALDERA_REQUIRE_DEVICE(shared_##device);                                                     \
+  const auto found_##device = test::matrix_device(shared_##device, has);                       \
+  if (!found_##device || !found_##device->info().fp16) {                                       \
+    CALDERA_SKIP_UNLESS_KNOWN(known,                                                           \
+                              shared_##device.info().name + " has no such matrices of halves") \
+  }                                                                                            \
+  const Device& device = *found_##device
 
 // Runs the pipeline on `tiles` matrices along m and n and steps along k: a and b are bindings 0 and
 // 1, as halves, `out` is binding 2, and (n, k) are its push constants.
