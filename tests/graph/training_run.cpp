@@ -3,10 +3,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <gtest/gtest.h>
-
-#include "caldera/reference.h"
 
 #include "graph/test_hooks.h"
 
@@ -22,20 +21,24 @@ bool same_bits(const Floats& a, const Floats& b) {
 
 }  // namespace
 
-std::vector<std::string> expect_reference(const Device& device, const Graph& graph,
-                                          const Weights& weights, const std::vector<Floats>& inputs,
-                                          const SessionOptions& options, double tolerance, int runs,
-                                          const Capabilities* limits) {
-  auto session = limits ? create_session_within(*limits, device, graph, weights, options)
-                        : Session::create(device, graph, weights, options);
-  const auto expected = run_reference(graph, weights, inputs);
-  if (!session.ok() || !expected.ok()) {
-    ADD_FAILURE() << (session.ok() ? expected.error().message : session.error().message);
+ReferenceRun::ReferenceRun(const Graph& graph, const Weights& weights, std::vector<Floats> inputs)
+    : graph_(graph),
+      weights_(weights),
+      inputs_(std::move(inputs)),
+      expected_(run_reference(graph, weights, inputs_)) {}
+
+std::vector<std::string> ReferenceRun::expect_same(const Device& device,
+                                                   const SessionOptions& options, double tolerance,
+                                                   int runs, const Capabilities* limits) const {
+  auto session = limits ? create_session_within(*limits, device, graph_, weights_, options)
+                        : Session::create(device, graph_, weights_, options);
+  if (!session.ok() || !expected_.ok()) {
+    ADD_FAILURE() << (session.ok() ? expected_.error().message : session.error().message);
     return {};
   }
   // What starts at zero is set to zero again before each run.
-  Weights initial = weights;
-  for (const Value& value : graph.values) {
+  Weights initial = weights_;
+  for (const Value& value : graph_.values) {
     if (!value.starts_at_zero || initial.contains(value.name)) continue;
     initial[value.name] = Tensor::from_floats(
         value.shape, Floats(static_cast<size_t>(element_count(value.shape)), 0.0f));
@@ -50,11 +53,11 @@ std::vector<std::string> expect_reference(const Device& device, const Graph& gra
       EXPECT_TRUE(same_bits(values, first[name])) << name << " differs in run " << run;
     }
   };
-  const std::vector<std::span<const float>> from(inputs.begin(), inputs.end());
+  const std::vector<std::span<const float>> from(inputs_.begin(), inputs_.end());
   for (int run = 0; run < runs && !testing::Test::HasFailure(); ++run) {
     std::vector<Floats> outputs;
-    for (const ValueId id : graph.outputs) {
-      outputs.emplace_back(static_cast<size_t>(element_count(graph.value(id).shape)),
+    for (const ValueId id : graph_.outputs) {
+      outputs.emplace_back(static_cast<size_t>(element_count(graph_.value(id).shape)),
                            std::numeric_limits<float>::quiet_NaN());
     }
     const std::vector<std::span<float>> to(outputs.begin(), outputs.end());
@@ -62,15 +65,15 @@ std::vector<std::string> expect_reference(const Device& device, const Graph& gra
     const Status ran = session->run(from, to);
     EXPECT_TRUE(ran.ok()) << ran.error().message;
     for (size_t i = 0; i < outputs.size(); ++i) {
-      check("output " + std::to_string(i), outputs[i], (*expected)[graph.outputs[i]], run);
+      check("output " + std::to_string(i), outputs[i], (*expected_)[graph_.outputs[i]], run);
     }
     const auto states = session->states();
     EXPECT_TRUE(states.ok());
-    for (size_t i = 0; i < graph.values.size(); ++i) {
-      const auto found = states->find(graph.values[i].name);
+    for (size_t i = 0; i < graph_.values.size(); ++i) {
+      const auto found = states->find(graph_.values[i].name);
       if (found == states->end()) continue;
       const auto values = found->second.floats();
-      check(found->first, {values.begin(), values.end()}, (*expected)[static_cast<ValueId>(i)],
+      check(found->first, {values.begin(), values.end()}, (*expected_)[static_cast<ValueId>(i)],
             run);
     }
   }
