@@ -102,7 +102,7 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
   const bool two = weight.layout == WeightLayout::kWinograd2;
   if (two || weight.layout == WeightLayout::kWinograd4) {
     shader = ShaderId::pack_winograd;
-    constants = {two, weight.transpose.has_value()};
+    constants = {two, weight.transpose.has_value(), rolls_stores()};
     invocations /= uint64_t{p.kernel_h} * p.kernel_w;  // Whole filters.
   }
   Dispatch& made = dispatch(node_, shader, p, {from, packed}, invocations);

@@ -70,6 +70,8 @@ class Emitter {
 
   // A workgroup size that suits a kernel which has no wish of its own.
   uint32_t workgroup_size() const;
+  // kRolled of shaders/common/rolled.glsl.
+  uint32_t rolls_stores() const { return capabilities_.cpu; }
   // The same of a shader for values of another precision than the plan's.
   Dispatch& dispatch(NodeId node, StoredShader shader, const PushConstants& push,
                      std::vector<Binding> bindings, uint64_t invocations);

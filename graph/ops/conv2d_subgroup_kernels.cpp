@@ -48,9 +48,10 @@ double tile_multiply_adds(const KernelContext& context, Tile tile, uint64_t step
                              context.capabilities.subgroup_size);
 }
 
-void set_tile(Dispatch& dispatch, Tile tile, bool masked, uint32_t lanes) {
-  dispatch.constants.insert(dispatch.constants.end(), {tile.panels, tile.pixels, uint32_t{masked}});
-  dispatch.required_subgroup_size = lanes;
+void set_tile(const Emitter& emitter, Dispatch& dispatch, Tile tile, bool masked) {
+  dispatch.constants.insert(dispatch.constants.end(),
+                            {tile.panels, tile.pixels, uint32_t{masked}, emitter.rolls_stores()});
+  dispatch.required_subgroup_size = emitter.capabilities().subgroup_size;
 }
 
 // The direct convolution.
@@ -71,7 +72,7 @@ void emit_direct(Emitter& emitter, const Node& node) {
       emitter.dispatch(id_of(emitter.graph(), node), ShaderId::conv2d_subgroup, p,
                        conv2d_bindings(emitter, node, WeightLayout::kPanels),
                        tile_count(kTile, p.pixels, uint64_t{p.out_c4} * 4, lanes) * lanes, lanes);
-  set_tile(dispatch, kTile, /*masked=*/p.pad_h + p.pad_w > 0, lanes);
+  set_tile(emitter, dispatch, kTile, /*masked=*/p.pad_h + p.pad_w > 0);
   dispatch.constants.push_back(any_activation(std::get<Conv2dAttrs>(node.attrs).epilogue));
 }
 
@@ -147,17 +148,17 @@ void emit_winograd(Emitter& emitter, const Node& node) {
   const Binding transformed = emitter.workspace(element_bytes_of(kWinograd, tiles, in.c4()));
   const Binding products = emitter.workspace(element_bytes_of(kWinograd, tiles, out.c4()));
 
-  emitter
-      .dispatch(id, ShaderId::winograd_input, p, {emitter.activation(node.inputs[0]), transformed},
-                tiles * in.c4(), lanes)
-      .constants.push_back(kWinograd.outputs);
+  Dispatch& input =
+      emitter.dispatch(id, ShaderId::winograd_input, p,
+                       {emitter.activation(node.inputs[0]), transformed}, tiles * in.c4(), lanes);
+  input.constants.insert(input.constants.end(), {kWinograd.outputs, emitter.rolls_stores()});
 
   Dispatch& product = emitter.dispatch(
       id, ShaderId::winograd_product, p,
       {transformed, emitter.weight(node.inputs[1], kWinograd.layout()), products},
       kWinograd.elements() * tile_count(kTile, tiles, uint64_t{out.c4()} * 4, lanes) * lanes,
       lanes);
-  set_tile(product, kTile, /*masked=*/false, lanes);
+  set_tile(emitter, product, kTile, /*masked=*/false);
   product.multiply_adds = static_cast<int64_t>(kWinograd.elements() * tiles) *
                           static_cast<int64_t>(in.c) * static_cast<int64_t>(out.c);
 
@@ -165,8 +166,8 @@ void emit_winograd(Emitter& emitter, const Node& node) {
   append_epilogue(emitter, node, 2, problem.attrs.bias, problem.attrs.epilogue, bindings);
   Dispatch& output = emitter.dispatch(id, ShaderId::winograd_output, p, std::move(bindings),
                                       tiles * out.c4(), lanes);
-  output.constants.insert(output.constants.end(),
-                          {kWinograd.outputs, any_activation(problem.attrs.epilogue)});
+  output.constants.insert(output.constants.end(), {kWinograd.outputs, emitter.rolls_stores(),
+                                                   any_activation(problem.attrs.epilogue)});
 }
 
 template <Winograd kWinograd, Tile kTile>

@@ -53,7 +53,7 @@ void emit_subgroup(Emitter& emitter, const Node& node) {
                    std::move(bindings), tiles * p.parts * lanes, lanes);
                dispatch.constants.insert(dispatch.constants.end(),
                                          {blocks, lanes, std::max(kLeastStep, lanes / blocks),
-                                          uint32_t{problem.padded()}});
+                                          emitter.rolls_stores(), uint32_t{problem.padded()}});
                dispatch.required_subgroup_size = lanes;
                return dispatch;
              });

@@ -96,25 +96,28 @@ void emit(Emitter& emitter, const Node& node) {
     const uint64_t tiles = a_image * static_cast<uint64_t>(count);
     p.tiles = static_cast<uint32_t>(tiles);
     p.add = first > 0;
+    Dispatch& input = emitter.dispatch(id, ShaderId::winograd_input, p,
+                                       {emitter.activation(node.inputs[0], first, count), v},
+                                       tiles * problem.x.c4(), lanes);
+    input.constants.insert(input.constants.end(), {kOutputs, emitter.rolls_stores()});
     emitter
-        .dispatch(id, ShaderId::winograd_input, p,
-                  {emitter.activation(node.inputs[0], first, count), v}, tiles * problem.x.c4(),
+        .dispatch(id, ShaderId::winograd_gradient, p,
+                  {emitter.activation(node.inputs[1], first, count), dm}, tiles * problem.dy.c4(),
                   lanes)
-        .constants.push_back(kOutputs);
-    emitter.dispatch(id, ShaderId::winograd_gradient, p,
-                     {emitter.activation(node.inputs[1], first, count), dm},
-                     tiles * problem.dy.c4(), lanes);
+        .constants.push_back(emitter.rolls_stores());
     Dispatch& product = emitter.dispatch(id, ShaderId::winograd_gradient_product, p, {v, dm, sums},
                                          product_tiles(problem, lanes, blocks) * lanes, lanes);
-    product.constants.insert(product.constants.end(),
-                             {blocks, lanes, std::max(kLeastStep, lanes / blocks)});
+    product.constants.insert(
+        product.constants.end(),
+        {blocks, lanes, std::max(kLeastStep, lanes / blocks), emitter.rolls_stores()});
     product.required_subgroup_size = lanes;
     product.multiply_adds =
         static_cast<int64_t>(kElements * tiles) * problem.weight[0] * problem.weight[1];
   }
-  emitter.dispatch(id, ShaderId::winograd_gradient_output, p,
-                   {sums, emitter.state(node.updates[0])},
-                   static_cast<uint64_t>(problem.weight[0]) * problem.in4(), lanes);
+  emitter
+      .dispatch(id, ShaderId::winograd_gradient_output, p, {sums, emitter.state(node.updates[0])},
+                static_cast<uint64_t>(problem.weight[0]) * problem.in4(), lanes)
+      .constants.push_back(emitter.rolls_stores());
 }
 
 double cost(const KernelContext& context) {

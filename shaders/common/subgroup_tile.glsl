@@ -16,7 +16,6 @@
 // steps would load and store sums less often, but are more code than a CPU's instruction cache.
 //
 // Expects `x` and `weight`, the texel buffers.
-#extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
@@ -24,7 +23,12 @@ layout(constant_id = 1) const uint kPanels = 2;  // A
 layout(constant_id = 2) const uint kPixels = 4;  // P
 layout(constant_id = 3) const bool kMasked = true;  // Whether pixels may lie in the padding.
 
+#define ROLLED_CONSTANT 4
+#include "rolled.glsl"
+
 const uint kChannels = kPanels * 8;
+const uint kBlocks = kChannels / 4;
+const uint kVectors = kPixels * kBlocks;
 
 float sums[kChannels * kPixels];  // [channel][pixel]
 
@@ -56,8 +60,9 @@ void multiply_add(int from[kPixels], bool inside[kPixels], inout int panels[kPan
   }
 }
 
-// Four output channels, from 4 c on, of the lane's pixel b.
-vec4 sums_of(uint c, uint b) {
-  return vec4(sums[c * 4 * kPixels + b], sums[(c * 4 + 1) * kPixels + b],
-              sums[(c * 4 + 2) * kPixels + b], sums[(c * 4 + 3) * kPixels + b]);
+// The sums as vectors of four output channels, [pixel][block].
+vec4 vector_of_sums(uint i) {
+  uint first = i % kBlocks * 4 * kPixels + i / kBlocks;
+  return vec4(sums[first], sums[first + kPixels], sums[first + 2 * kPixels],
+              sums[first + 3 * kPixels]);
 }

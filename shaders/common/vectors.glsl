@@ -1,15 +1,20 @@
 // Tensors as arrays of vectors of four channels: storage buffers or, with TEXELS, what is read as
 // texel buffers of the same memory. Software drivers load through those several times as fast, and
-// store several times as slowly. Every shader that includes this is compiled both ways.
+// store several times as slowly. Every shader that includes this is compiled both ways. FLOATS_IN is
+// of vectors that are f32 in every precision.
 #include "storage.glsl"
 
 #ifdef TEXELS
 #define VECTORS_IN(number, name) \
   layout(binding = number, TEXEL_FORMAT) readonly uniform imageBuffer name
+#define FLOATS_IN(number, name) \
+  layout(binding = number, rgba32f) readonly uniform imageBuffer name
 #define LOAD(name, index) imageLoad(name, int(index))
 #else
 #define VECTORS_IN(number, name) \
   layout(std430, binding = number) readonly buffer name##Buffer { vector_t name[]; }
+#define FLOATS_IN(number, name) \
+  layout(std430, binding = number) readonly buffer name##Buffer { vec4 name[]; }
 #define LOAD(name, index) vec4(name[index])
 #endif
 #define VECTORS_OUT(number, name) \

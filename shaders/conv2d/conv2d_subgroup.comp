@@ -10,10 +10,17 @@ layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [pane
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_TEXELS
-#define EPILOGUE_CONSTANT 4
+#define EPILOGUE_CONSTANT 5
 #define EPILOGUE_BINDINGS 3
 #include "../common/epilogue.glsl"
 #include "../common/subgroup_tile.glsl"
+
+void store(uint pixel, uint block, vec4 sum) {
+  if (pixel < p.pixels && block < p.out_c4) {
+    uint to = pixel * p.out_c4 + block;
+    y[to] = vector_t(apply_epilogue(sum, p.epilogue, block, p.out_c, to));
+  }
+}
 
 void main() {
   uint lanes = gl_WorkGroupSize.x;
@@ -51,17 +58,8 @@ void main() {
     }
   }
 
-  [[unroll]] for (uint b = 0; b < kPixels; ++b) {
-    uint pixel = first_pixel + b * lanes + lane;
-    if (pixel < p.pixels) {
-      [[unroll]] for (uint c = 0; c < kChannels / 4; ++c) {
-        uint block = first_channel / 4 + c;
-        if (block < p.out_c4) {
-          uint to = pixel * p.out_c4 + block;
-          vec4 v = apply_epilogue(sums_of(c, b), p.epilogue, block, p.out_c, to);
-          y[to] = vector_t(v);
-        }
-      }
-    }
-  }
+  vec4 made[kVectors];
+  [[unroll]] for (uint i = 0; i < kVectors; ++i) made[i] = vector_of_sums(i);
+  EACH_STORE(i, kVectors, store(first_pixel + i / kBlocks * lanes + lane,
+                                first_channel / 4 + i % kBlocks, made[i]))
 }

@@ -10,13 +10,15 @@
 // A step takes K pixels. Of each a lane loads its own vector of x; the K B vectors of dy are shared
 // out among the lanes. Sums are finished channel by channel, so that a compiler with few registers
 // keeps one channel's in them through a whole step. S, the subgroup's size, is 8 or more.
-#extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 layout(constant_id = 1) const uint kBlocks = 4;  // B: vectors of output channels.
 layout(constant_id = 2) const uint kLanes = 8;   // S
 layout(constant_id = 3) const uint kStep = 8;    // K; K B is a multiple of S.
+
+#define ROLLED_CONSTANT 4
+#include "../common/rolled.glsl"
 
 const uint kOutputs = 4 * kBlocks;
 const uint kLoads = kStep * kBlocks / kLanes;  // Of dy a lane.

@@ -8,13 +8,17 @@
 #include "weight_gradient_params.h"
 #include "weight_gradient_lanes.glsl"
 
-layout(constant_id = 4) const bool kMasked = true;  // Whether filters reach into the padding.
+layout(constant_id = 5) const bool kMasked = true;  // Whether filters reach into the padding.
 
 layout(push_constant) uniform Push { WeightGradientParams p; };
 
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;
 layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer dy;
 layout(std430, binding = 2) writeonly buffer Parts { vec4 parts[]; };  // [part][o][tap][in4]
+
+void store(uint first_row, uint o, uint places, uint place, vec4 sum) {
+  if (place < places && o < p.conv.out_c) parts[(first_row + o) * places + place] = sum;
+}
 
 void main() {
   uint lanes = gl_WorkGroupSize.x;
@@ -67,9 +71,8 @@ void main() {
     }
   }
 
-  [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
-    if (place < places && first_output + o < p.conv.out_c) {
-      parts[((p.first_part + part) * p.conv.out_c + first_output + o) * places + place] = sums[o];
-    }
-  }
+  vec4 made[kOutputs];
+  [[unroll]] for (uint o = 0; o < kOutputs; ++o) made[o] = sums[o];
+  uint first_row = (p.first_part + part) * p.conv.out_c;
+  EACH_STORE(o, kOutputs, store(first_row, first_output + o, places, place, made[o]))
 }

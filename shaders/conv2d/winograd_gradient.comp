@@ -5,6 +5,9 @@
 #include "../common/grid.glsl"
 #include "winograd.glsl"
 
+#define ROLLED_CONSTANT 1
+#include "../common/rolled.glsl"
+
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer dy;    // [pixel][out_c4]
 layout(std430, binding = 1) writeonly buffer Output { vec4 dm[]; };  // [36][tile][out_c4]
 
@@ -30,10 +33,12 @@ void main() {
   [[unroll]] for (uint c = 0; c < 4; ++c) {
     WINOGRAD_GRADIENT_4(d[c], d[6 + c], d[12 + c], d[18 + c], d[24 + c], d[30 + c])
   }
-  uint plane = p.tiles * p.conv.out_c4;
+  vec4 made[36];
   [[unroll]] for (uint r = 0; r < 6; ++r) {
     uint at = r * 6;
     WINOGRAD_GRADIENT_4(d[at], d[at + 1], d[at + 2], d[at + 3], d[at + 4], d[at + 5])
-    [[unroll]] for (uint c = 0; c < 6; ++c) dm[(at + c) * plane + index] = d[at + c];
+    [[unroll]] for (uint c = 0; c < 6; ++c) made[at + c] = d[at + c];
   }
+  uint plane = p.tiles * p.conv.out_c4;
+  EACH_STORE(i, 36, dm[i * plane + index] = made[i])
 }

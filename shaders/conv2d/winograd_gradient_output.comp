@@ -4,6 +4,9 @@
 #include "../common/grid.glsl"
 #include "winograd.glsl"
 
+#define ROLLED_CONSTANT 1
+#include "../common/rolled.glsl"
+
 layout(binding = 0, rgba32f) readonly uniform imageBuffer du;  // [36][o][in_c4]
 layout(std430, binding = 1) buffer Gradient { vec4 dw[]; };    // [o][tap][in_c4]
 
@@ -16,11 +19,13 @@ void main() {
   [[unroll]] for (uint c = 0; c < 6; ++c) {
     WINOGRAD_FILTER_GRADIENT_4(u[c], u[6 + c], u[12 + c], u[18 + c], u[24 + c], u[30 + c])
   }
-  uint o = index / p.conv.in_c4;
-  uint to = o * 9 * p.conv.in_c4 + (index - o * p.conv.in_c4);
+  vec4 made[9];
   [[unroll]] for (uint r = 0; r < 3; ++r) {
     uint at = r * 6;
     WINOGRAD_FILTER_GRADIENT_4(u[at], u[at + 1], u[at + 2], u[at + 3], u[at + 4], u[at + 5])
-    [[unroll]] for (uint c = 0; c < 3; ++c) dw[to + (r * 3 + c) * p.conv.in_c4] += u[at + c];
+    [[unroll]] for (uint c = 0; c < 3; ++c) made[r * 3 + c] = u[at + c];
   }
+  uint o = index / p.conv.in_c4;
+  uint to = o * 9 * p.conv.in_c4 + (index - o * p.conv.in_c4);
+  EACH_STORE(i, 9, dw[to + i * p.conv.in_c4] += made[i])
 }

@@ -12,6 +12,13 @@ layout(binding = 0, rgba32f) readonly uniform imageBuffer x;   // V, [36][tile][
 layout(binding = 1, rgba32f) readonly uniform imageBuffer dy;  // dM, [36][tile][out_c4]
 layout(std430, binding = 2) buffer Sums { vec4 du[]; };        // [36][o][in_c4]
 
+void store(uint element, uint o, uint place, vec4 sum) {
+  if (place < p.conv.in_c4 && o < p.conv.out_c) {
+    uint to = (element * p.conv.out_c + o) * p.conv.in_c4 + place;
+    du[to] = p.add != 0 ? du[to] + sum : sum;
+  }
+}
+
 void main() {
   uint lanes = gl_WorkGroupSize.x;
   uint lane = gl_SubgroupInvocationID;
@@ -42,10 +49,7 @@ void main() {
     add_products(g, v);
   }
 
-  [[unroll]] for (uint o = 0; o < kOutputs; ++o) {
-    if (place < p.conv.in_c4 && first_output + o < p.conv.out_c) {
-      uint to = (element * p.conv.out_c + first_output + o) * p.conv.in_c4 + place;
-      du[to] = p.add != 0 ? du[to] + sums[o] : sums[o];
-    }
-  }
+  vec4 made[kOutputs];
+  [[unroll]] for (uint o = 0; o < kOutputs; ++o) made[o] = sums[o];
+  EACH_STORE(o, kOutputs, store(element, first_output + o, place, made[o]))
 }

@@ -6,6 +6,8 @@
 #include "winograd.glsl"
 
 layout(constant_id = 1) const uint kOutputs = 4;  // m: 2 or 4.
+#define ROLLED_CONSTANT 2
+#include "../common/rolled.glsl"
 
 layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;  // [pixel][in_c4]
 layout(std430, binding = 1) writeonly buffer Output { vec4 v[]; };  // [n^2][tile][in_c4]
@@ -41,7 +43,7 @@ void main() {
       WINOGRAD_INPUT_2(d[c], d[kInputs + c], d[2 * kInputs + c], d[3 * kInputs + c])
     }
   }
-  uint plane = p.tiles * p.conv.in_c4;
+  vec4 made[kInputs * kInputs];
   [[unroll]] for (uint r = 0; r < kInputs; ++r) {
     uint at = r * kInputs;
     if (kOutputs == 4) {
@@ -50,7 +52,9 @@ void main() {
       WINOGRAD_INPUT_2(d[at], d[at + 1], d[at + 2], d[at + 3])
     }
     [[unroll]] for (uint c = 0; c < kInputs; ++c) {
-      v[(at + c) * plane + index] = d[at + c];
+      made[at + c] = d[at + c];
     }
   }
+  uint plane = p.tiles * p.conv.in_c4;
+  EACH_STORE(i, kInputs * kInputs, v[i * plane + index] = made[i])
 }

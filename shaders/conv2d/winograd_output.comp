@@ -5,16 +5,25 @@
 #include "winograd.glsl"
 
 layout(constant_id = 1) const uint kOutputs = 4;  // m: 2 or 4.
+#define ROLLED_CONSTANT 2
+#include "../common/rolled.glsl"
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer products;  // [n^2][tile][out_c4]
 layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_TEXELS
-#define EPILOGUE_CONSTANT 2
+#define EPILOGUE_CONSTANT 3
 #define EPILOGUE_BINDINGS 2
 #include "../common/epilogue.glsl"
 
 const uint kInputs = kOutputs + 2;
+
+void store(uint image, uint row, uint column, uint block, vec4 sum) {
+  if (row < p.conv.out_h && column < p.conv.out_w) {
+    uint to = ((image * p.conv.out_h + row) * p.conv.out_w + column) * p.conv.out_c4 + block;
+    y[to] = vector_t(apply_epilogue(sum, p.conv.epilogue, block, p.conv.out_c, to));
+  }
+}
 
 void main() {
   uint index = invocation_index();
@@ -39,6 +48,7 @@ void main() {
       WINOGRAD_OUTPUT_2(m[c], m[kInputs + c], m[2 * kInputs + c], m[3 * kInputs + c])
     }
   }
+  vec4 made[kOutputs * kOutputs];
   [[unroll]] for (uint r = 0; r < kOutputs; ++r) {
     uint at = r * kInputs;
     if (kOutputs == 4) {
@@ -47,12 +57,9 @@ void main() {
       WINOGRAD_OUTPUT_2(m[at], m[at + 1], m[at + 2], m[at + 3])
     }
     [[unroll]] for (uint c = 0; c < kOutputs; ++c) {
-      if (top + r < p.conv.out_h && left + c < p.conv.out_w) {
-        uint pixel = (image * p.conv.out_h + top + r) * p.conv.out_w + left + c;
-        uint to = pixel * p.conv.out_c4 + block;
-        vec4 v = apply_epilogue(m[at + c], p.conv.epilogue, block, p.conv.out_c, to);
-        y[to] = vector_t(v);
-      }
+      made[r * kOutputs + c] = m[at + c];
     }
   }
+  EACH_STORE(i, kOutputs * kOutputs,
+             store(image, top + i / kOutputs, left + i % kOutputs, block, made[i]))
 }

@@ -13,6 +13,12 @@ layout(std430, binding = 2) writeonly buffer Output { vec4 y[]; };  // [n^2][til
 
 #include "../common/subgroup_tile.glsl"
 
+void store(uint element, uint tile, uint block, vec4 sum) {
+  if (tile < p.tiles && block < p.conv.out_c4) {
+    y[(element * p.tiles + tile) * p.conv.out_c4 + block] = sum;
+  }
+}
+
 void main() {
   uint lanes = gl_WorkGroupSize.x;
   uint lane = gl_SubgroupInvocationID;
@@ -42,13 +48,8 @@ void main() {
   clear_sums();
   multiply_add(from, inside, panels, p.conv.in_c4);
 
-  [[unroll]] for (uint b = 0; b < kPixels; ++b) {
-    uint tile = first_tile + b * lanes + lane;
-    if (tile < p.tiles) {
-      uint to = (element * p.tiles + tile) * p.conv.out_c4 + first_channel / 4;
-      [[unroll]] for (uint c = 0; c < kChannels / 4; ++c) {
-        if (first_channel / 4 + c < p.conv.out_c4) y[to + c] = sums_of(c, b);
-      }
-    }
-  }
+  vec4 made[kVectors];
+  [[unroll]] for (uint i = 0; i < kVectors; ++i) made[i] = vector_of_sums(i);
+  EACH_STORE(i, kVectors, store(element, first_tile + i / kBlocks * lanes + lane,
+                                first_channel / 4 + i % kBlocks, made[i]))
 }

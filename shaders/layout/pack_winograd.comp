@@ -4,7 +4,6 @@
 // output and four input channels: as the weight is stored, whole vectors are of inputs or, where it
 // is transposed, of outputs.
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 #include "../common/grid.glsl"
 #include "pack_weight_params.h"
 
@@ -16,6 +15,8 @@ layout(std430, binding = 1) writeonly buffer Packed { vec4 packed[]; };
 // G by rows, of m = 2 and m = 4.
 layout(constant_id = 1) const bool kTwo = false;  // F(2x2).
 layout(constant_id = 2) const bool kTransposed = false;
+#define ROLLED_CONSTANT 3
+#include "../common/rolled.glsl"
 
 const vec3 kG2[4] = vec3[](vec3(1, 0, 0), vec3(0.5, 0.5, 0.5), vec3(0.5, -0.5, 0.5), vec3(0, 0, 1));
 const vec3 kG4[6] =
@@ -37,6 +38,28 @@ vec4 load(uint row, uint tap, uint block, uint rows, uint blocks) {
   return inside ? v : vec4(0);
 }
 
+vec4 filters[36];  // [o][tap]
+
+// Transforms filter o and stores it from `to` on, an element every `size`.
+void store_filter(uint o, uint to, uint size) {
+  vec4 g[9];
+  [[unroll]] for (uint tap = 0; tap < 9; ++tap) g[tap] = filters[o * 9 + tap];
+  const uint rows = kTwo ? 4 : 6;
+  vec4 made[36];
+  [[unroll]] for (uint r = 0; r < rows; ++r) {
+    vec3 a = kTwo ? kG2[r % 4] : kG4[r];
+    vec4 left[3];
+    [[unroll]] for (uint k = 0; k < 3; ++k) {
+      left[k] = a.x * g[k] + a.y * g[3 + k] + a.z * g[6 + k];
+    }
+    [[unroll]] for (uint c = 0; c < rows; ++c) {
+      vec3 b = kTwo ? kG2[c % 4] : kG4[c];
+      made[r * rows + c] = b.x * left[0] + b.y * left[1] + b.z * left[2];
+    }
+  }
+  EACH_STORE(i, rows * rows, packed[i * size + to] = made[i])
+}
+
 void main() {
   uint index = invocation_index();
   uint in4 = (p.inputs + 3) / 4;
@@ -52,27 +75,13 @@ void main() {
                                 : load(o4 * 4 + k, tap, i4, p.outputs, in4);
     }
   }
-  uint size = out4 * 4 * in4;
-  const uint rows = kTwo ? 4 : 6;
   [[unroll]] for (uint o = 0; o < 4; ++o) {
-    vec4 g[9];
     [[unroll]] for (uint tap = 0; tap < 9; ++tap) {
-      g[tap] = kTransposed ? vec4(loaded[tap][o], loaded[9 + tap][o], loaded[18 + tap][o],
-                                  loaded[27 + tap][o])
-                           : loaded[o * 9 + tap];
-    }
-    uint channel = o4 * 4 + o;
-    uint to = (channel / 8 * in4 + i4) * 8 + channel % 8;
-    [[unroll]] for (uint r = 0; r < rows; ++r) {
-      vec3 a = kTwo ? kG2[r % 4] : kG4[r];
-      vec4 left[3];
-      [[unroll]] for (uint k = 0; k < 3; ++k) {
-        left[k] = a.x * g[k] + a.y * g[3 + k] + a.z * g[6 + k];
-      }
-      [[unroll]] for (uint c = 0; c < rows; ++c) {
-        vec3 b = kTwo ? kG2[c % 4] : kG4[c];
-        packed[(r * rows + c) * size + to] = b.x * left[0] + b.y * left[1] + b.z * left[2];
-      }
+      filters[o * 9 + tap] = kTransposed ? vec4(loaded[tap][o], loaded[9 + tap][o],
+                                                loaded[18 + tap][o], loaded[27 + tap][o])
+                                         : loaded[o * 9 + tap];
     }
   }
+  uint to = (o4 / 2 * in4 + i4) * 8 + o4 % 2 * 4;
+  EACH_STORE(o, 4, store_filter(o, to + o, out4 * 4 * in4))
 }

@@ -11,9 +11,9 @@
 layout(push_constant) uniform Push { NormalizeParams p; };
 
 VECTORS_IN(0, x);
-layout(std430, binding = 1) readonly buffer Statistics { vec4 statistics[]; };
-layout(std430, binding = 2) readonly buffer Weight { vec4 weight[]; };
-layout(std430, binding = 3) readonly buffer Bias { vec4 bias[]; };
+FLOATS_IN(1, statistics);
+FLOATS_IN(2, weight);
+FLOATS_IN(3, bias);
 VECTORS_IN(4, residual);  // Where there is none, x, and not read.
 VECTORS_OUT(5, y);
 
@@ -23,9 +23,9 @@ void main() {
   vec4 mean[kVectors], scale[kVectors], shift[kVectors];
   EACH_VECTOR(v) {
     uint block = at.block + v * kLanes;
-    mean[v] = statistics[block];
-    scale[v] = weight[block] / sqrt(statistics[p.c4 + block] + p.eps);
-    shift[v] = bias[block];
+    mean[v] = LOAD(statistics, block);
+    scale[v] = LOAD(weight, block) / sqrt(LOAD(statistics, p.c4 + block) + p.eps);
+    shift[v] = LOAD(bias, block);
   }
   for (uint pixel = at.pixel; pixel < at.end; ++pixel) {
     EACH_VECTOR(v) {

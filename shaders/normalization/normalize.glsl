@@ -8,9 +8,9 @@
 
 VECTORS_IN(0, dy);
 VECTORS_IN(1, x);
-layout(std430, binding = 2) readonly buffer Statistics { vec4 statistics[]; };
-layout(std430, binding = 3) readonly buffer Weight { vec4 weight[]; };
-layout(std430, binding = 4) readonly buffer Bias { vec4 bias[]; };
+FLOATS_IN(2, statistics);
+FLOATS_IN(3, weight);
+FLOATS_IN(4, bias);
 
 struct Channels {
   vec4 mean;
@@ -20,8 +20,8 @@ struct Channels {
 };
 
 Channels channels_of(uint block, uint c4, float eps) {
-  return Channels(statistics[block], 1.0 / sqrt(statistics[c4 + block] + eps), weight[block],
-                  bias[block]);
+  return Channels(LOAD(statistics, block), 1.0 / sqrt(LOAD(statistics, c4 + block) + eps),
+                  LOAD(weight, block), LOAD(bias, block));
 }
 
 vec4 normalized(Channels c, uint index) { return (LOAD(x, index) - c.mean) * c.inverse; }

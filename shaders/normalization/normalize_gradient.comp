@@ -6,7 +6,7 @@
 
 layout(push_constant) uniform Push { NormalizeParams p; };
 
-layout(std430, binding = 5) readonly buffer Sums { vec4 sums[]; };
+FLOATS_IN(5, sums);
 VECTORS_OUT(6, dx);
 
 void main() {
@@ -18,8 +18,8 @@ void main() {
     uint block = at.block + v * kLanes;
     c[v] = channels_of(block, p.c4, p.eps);
     scale[v] = c[v].weight * c[v].inverse;
-    mean_dz[v] = p.frozen == 0 ? sums[block] / p.count : vec4(0);
-    mean_product[v] = p.frozen == 0 ? sums[p.c4 + block] / p.count : vec4(0);
+    mean_dz[v] = p.frozen == 0 ? LOAD(sums, block) / p.count : vec4(0);
+    mean_product[v] = p.frozen == 0 ? LOAD(sums, p.c4 + block) / p.count : vec4(0);
   }
   for (uint pixel = at.pixel; pixel < at.end; ++pixel) {
     EACH_VECTOR(v) {
