@@ -29,7 +29,7 @@ struct KernelVariant {
   // Appends the dispatches for the emitter's images. Null: the output is the input's memory under
   // another shape, and nothing runs.
   void (*emit)(Emitter& emitter, const Node& node) = nullptr;
-  // Its activations are bound as texel buffers, which may span less than storage buffers.
+  // What it loads is bound as texel buffers, which may span less than storage buffers.
   bool texels = false;
   // What it is guessed to take; guesses are compared with each other alone. Null: nothing, so that
   // it goes first, and variants without a guess in the list's order.

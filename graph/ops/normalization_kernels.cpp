@@ -24,10 +24,13 @@ uint64_t most_bytes(const Emitter& emitter) {
              : emitter.capabilities().max_storage_buffer_range;
 }
 
-// Of the normalised value, which is the first or the second input, texel buffers span enough.
-template <size_t kInput>
+// Whether a shader may bind so many texel buffers, and one spans enough of the normalised value,
+// which is the first or the second input, and both numbers of each of its channels.
+template <size_t kInput, uint32_t kTexelBuffers>
 bool texels_fit(const KernelContext& context) {
-  return texels_fit(context, {context.shape(context.node.inputs[kInput])}, 2);
+  const ImageShape x = context.shape(context.node.inputs[kInput]);
+  return texels_fit(context, {x}, kTexelBuffers) &&
+         2 * x.c4() <= context.capabilities.max_texel_buffer_elements;
 }
 
 float values_a_channel(const ImageShape& shape) {
@@ -225,7 +228,7 @@ void emit_normalize_gradient(Emitter& emitter, const Node& node) {
 }
 
 constexpr KernelVariant kStatistics[] = {{.name = "batch_statistics_texels",
-                                          .supported = texels_fit<0>,
+                                          .supported = texels_fit<0, 2>,
                                           .emit = emit_statistics<Access::kTexels>,
                                           .whole_batch = true},
                                          {.name = "batch_statistics_parts",
@@ -234,20 +237,20 @@ constexpr KernelVariant kStatistics[] = {{.name = "batch_statistics_texels",
 constexpr KernelVariant kFrozen[] = {
     {.name = "frozen_statistics_vector", .emit = emit_frozen, .whole_batch = true}};
 constexpr auto kNormalize =
-    both_ways(texels_fit<0>, "normalize_texels", emit_normalize<Access::kTexels>,
+    both_ways(texels_fit<0, 5>, "normalize_texels", emit_normalize<Access::kTexels>,
               "normalize_vector", emit_normalize<Access::kStorage>);
 constexpr KernelVariant kUpdate[] = {
     {.name = "update_running_vector", .emit = emit_update, .whole_batch = true}};
 constexpr KernelVariant kSums[] = {{.name = "normalize_sums_texels",
-                                    .supported = texels_fit<1>,
+                                    .supported = texels_fit<1, 5>,
                                     .emit = emit_normalize_sums<Access::kTexels>,
                                     .whole_batch = true},
                                    {.name = "normalize_sums_parts",
                                     .emit = emit_normalize_sums<Access::kStorage>,
                                     .whole_batch = true}};
-constexpr auto kGradient =
-    both_ways(texels_fit<1>, "normalize_gradient_texels", emit_normalize_gradient<Access::kTexels>,
-              "normalize_gradient_vector", emit_normalize_gradient<Access::kStorage>);
+constexpr auto kGradient = both_ways(
+    texels_fit<1, 6>, "normalize_gradient_texels", emit_normalize_gradient<Access::kTexels>,
+    "normalize_gradient_vector", emit_normalize_gradient<Access::kStorage>);
 
 }  // namespace
 

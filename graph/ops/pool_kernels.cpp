@@ -1,6 +1,5 @@
 // The ways to run the pools: each through texel buffers, from which software drivers load several
 // times as fast, or through storage buffers.
-#include <array>
 
 #include "graph/emitter.h"
 #include "graph/kernel.h"

@@ -1,7 +1,7 @@
 // Tensors as arrays of vectors of four channels: storage buffers or, with TEXELS, what is read as
 // texel buffers of the same memory. Software drivers load through those several times as fast, and
-// store several times as slowly. Every shader that includes this is compiled both ways. FLOATS_IN is
-// of vectors that are f32 in every precision.
+// store several times as slowly. Every shader that includes this is compiled both ways.
+// FLOATS_IN: of vectors that are f32 in every precision.
 #include "storage.glsl"
 
 #ifdef TEXELS

@@ -6,6 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "caldera/autodiff.h"
+
+#include "runtime/reflection.h"
+#include "runtime/shader.h"
 #include "tests/graph/random_operands.h"
 #include "tests/support/require.h"
 
@@ -262,6 +266,39 @@ TEST(Plan, StartsTexelBuffersWhereTheyMayStart) {
     EXPECT_EQ((made.arena_offset(static_cast<ValueId>(input.index)) + input.offset) % 256, 0u);
   }
   EXPECT_GT(cuts, 1);
+}
+
+// Vulkan promises four a shader; normalisation's kernels for software drivers read up to six.
+TEST(Plan, BindsNoMoreTexelBuffersThanAShaderMay) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {8, 3, 16, 16});
+  ValueId y = b.max_pool2d("pool", b.conv2d("conv1", x, 16, {3, 3}, {.padding = {1, 1}}), {});
+  const ValueId skip = y;
+  y = b.relu("relu1", b.batch_norm("bn1", b.conv2d("conv2", y, 16, {3, 3}, {.padding = {1, 1}})));
+  y = b.relu("relu2", b.add("add", b.batch_norm("bn2", b.conv2d("conv3", y, 16, {1, 1})), skip));
+  b.output(b.linear("fc", b.flatten("flatten", b.adaptive_avg_pool2d("avg", y, {{1, 1}})), 5));
+  const Graph graph = make_training_graph(std::move(b).finish().value(), {}).value().graph;
+  Capabilities limits = smallest_device();
+  limits.subgroup_size = limits.min_subgroup_size = limits.max_subgroup_size = 8;
+  limits.subgroup_shuffle = limits.subgroup_size_control = true;
+  const auto most_bound = [&](uint32_t limit) {
+    limits.max_storage_texel_buffers = limit;
+    int64_t most = 0;
+    const Plan made = plan(limits, graph).value();
+    for (const Dispatch& dispatch : made.dispatches) {
+      const ShaderReflection shader = reflect(shader_spirv(dispatch.shader)).value();
+      most = std::max<int64_t>(
+          most, std::ranges::count_if(shader.bindings, [](const ShaderBinding& binding) {
+            return binding.type != BindingType::kStorageBuffer;
+          }));
+    }
+    return most;
+  };
+  for (uint32_t limit = 0; limit < 6; ++limit) {
+    SCOPED_TRACE(limit);
+    EXPECT_LE(most_bound(limit), limit);
+  }
+  EXPECT_EQ(most_bound(8), 6);
 }
 
 TEST(Plan, CutsAMatrixOnlyWhereABindingMayStart) {

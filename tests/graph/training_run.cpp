@@ -21,13 +21,13 @@ bool same_bits(const Floats& a, const Floats& b) {
 
 }  // namespace
 
-ReferenceRun::ReferenceRun(const Graph& graph, const Weights& weights, std::vector<Floats> inputs)
+ExpectedStep::ExpectedStep(const Graph& graph, const Weights& weights, std::vector<Floats> inputs)
     : graph_(graph),
       weights_(weights),
       inputs_(std::move(inputs)),
       expected_(run_reference(graph, weights, inputs_)) {}
 
-std::vector<std::string> ReferenceRun::expect_same(const Device& device,
+std::vector<std::string> ExpectedStep::expect_same(const Device& device,
                                                    const SessionOptions& options, double tolerance,
                                                    int runs, const Capabilities* limits) const {
   auto session = limits ? create_session_within(*limits, device, graph_, weights_, options)

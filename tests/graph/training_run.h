@@ -13,10 +13,11 @@
 
 namespace caldera::test {
 
-// What the CPU makes of a graph: computed once, since that takes longer than most devices do.
-class ReferenceRun {
+// What the CPU makes of a graph: computed once, since that takes longer than most devices do. The
+// graph and the weights must outlive it.
+class ExpectedStep {
  public:
-  ReferenceRun(const Graph& graph, const Weights& weights, std::vector<std::vector<float>> inputs);
+  ExpectedStep(const Graph& graph, const Weights& weights, std::vector<std::vector<float>> inputs);
 
   // Runs the graph `runs` times from the same states, memory poisoned before each: every output
   // and every changed value within `tolerance` (relative L2) of the reference's, and the same bits

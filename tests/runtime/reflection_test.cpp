@@ -32,7 +32,7 @@ TEST(Reflection, KnowsTexelBuffers) {
   EXPECT_EQ(subgroup.bindings[2].type, BindingType::kStorageBuffer);
   EXPECT_TRUE(subgroup.bindings[2].writes);
   EXPECT_FALSE(subgroup.bindings[2].reads);
-  EXPECT_EQ(subgroup.specialization_constants, 5u);
+  EXPECT_EQ(subgroup.specialization_constants, 6u);
 }
 
 TEST(Reflection, CountsPushConstantsOfInnerStructs) {

@@ -222,7 +222,7 @@ TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
   std::vector<std::vector<float>> inputs = test::random_inputs(forward);
   inputs.push_back(test::one_hot_targets({2, 5}));
   inputs.push_back(test::step_scalars(1));
-  const test::ReferenceRun reference(training.graph, weights, inputs);
+  const test::ExpectedStep expected(training.graph, weights, inputs);
   int taken = 0;
   for (const OpKind kind : {OpKind::kConv2d, OpKind::kLinear}) {
     for (const KernelVariant& variant : kernel_variants(kind)) {
@@ -239,7 +239,7 @@ TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
         if (!(flexible ? info.cooperative_matrix2 : info.cooperative_matrix)) continue;
         options.precision = Precision::kFp16;
       }
-      const auto kernels = reference.expect_same(device, options, halves ? 5e-2 : 1e-4, /*runs=*/2);
+      const auto kernels = expected.expect_same(device, options, halves ? 5e-2 : 1e-4, /*runs=*/2);
       taken += std::ranges::find(kernels, name) != kernels.end();
     }
   }
@@ -268,7 +268,7 @@ TEST(TrainingSlices, SumOverTheWholeBatchAllTheSame) {
     EXPECT_TRUE(session.ok()) << session.error().message;
     return session.ok() ? session.value().stats().dispatches : 0u;
   };
-  const test::ReferenceRun reference(training.graph, weights, inputs);
+  const test::ExpectedStep expected(training.graph, weights, inputs);
   for (const uint32_t bytes : {100'000u, 85'000u}) {
     SCOPED_TRACE(bytes);
     Capabilities limits = own;
@@ -281,7 +281,7 @@ TEST(TrainingSlices, SumOverTheWholeBatchAllTheSame) {
       const std::string kernel = "conv2d_weight_gradient_" + suffix;
       const SessionOptions options{.kernels = {kernel}};
       const std::vector<std::string> ran =
-          reference.expect_same(device, options, 1e-4, /*runs=*/2, &limits);
+          expected.expect_same(device, options, 1e-4, /*runs=*/2, &limits);
       const bool shuffles = suffix == "subgroup" || suffix == "winograd4";
       if (shuffles && !test::driver_has_subgroups_of_eight()) continue;
       EXPECT_THAT(ran, testing::Contains(kernel));

@@ -101,13 +101,13 @@ void check(const Device& device, const OpCase& test, const Graph& graph, const W
     return left_out(device, test, precision, variant);
   });
   forced.insert("");  // None.
-  const ReferenceRun reference(graph, weights, inputs);
+  const ExpectedStep expected(graph, weights, inputs);
   for (const std::string& name : forced) {
     SCOPED_TRACE(name);
     SessionOptions options{.fuse = false, .precision = precision};
     if (!name.empty()) options.kernels = {name};
     const std::vector<std::string> kernels =
-        reference.expect_same(device, options, tolerance, /*runs=*/2);
+        expected.expect_same(device, options, tolerance, /*runs=*/2);
     for (const std::string& kernel : kernels) {
       if (!kernel.empty()) count_as_reached(kernel, precision);
     }
