@@ -6,6 +6,7 @@
 #include <cstring>
 #include <future>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -232,6 +233,7 @@ Status SessionImpl::record(Frame& frame) {
   if (timed && !profiled) recorder.timestamp();
   CALDERA_TRY_ASSIGN(frame.commands, std::move(recorder).finish());
   frame.submit_work = std::move(submit_work);
+  frame.seconds.assign(frame.submit_work.size(), 0);
   return {};
 }
 
@@ -246,7 +248,8 @@ void SessionImpl::keep_to_budget(Frame& frame) {
   double pace = 0;  // Of the slowest submit: layers differ in how fast their work is done.
   const double most_work = *std::ranges::max_element(frame.submit_work);
   for (size_t i = 0; i < frame.submit_work.size(); ++i) {
-    const double seconds = times[2 * i + 1] - times[2 * i];
+    const double now = times[2 * i + 1] - times[2 * i];
+    const double seconds = std::min(std::exchange(frame.seconds[i], now), now);
     longest = std::max(longest, seconds);
     total += seconds;
     // One of little work tells what a submit costs by itself.

@@ -53,6 +53,7 @@ class SessionImpl {
     Buffer output;
     std::vector<double> submit_work;  // By submit: what it was estimated to hold.
     std::vector<double> times;        // Of the last run; kept, so that runs allocate nothing.
+    std::vector<double> seconds;      // By submit, of the run before; 0 before the first.
     CommandList commands;             // Last: it refers to the buffers.
     bool under_way = false;
     bool has_run = false;
@@ -63,7 +64,8 @@ class SessionImpl {
   Status clear_states();
   Status check_spans(std::span<const std::span<const float>> inputs) const;
   Status check_spans(std::span<const std::span<float>> outputs) const;
-  // Cuts anew where the frame's submits took longer than they may, or far less.
+  // Cuts anew where the frame's submits took longer than they may, or far less, in two runs on end:
+  // many a driver compiles in a first run, and a machine may stall in any.
   void keep_to_budget(Frame& frame);
   BufferRange resolve(const Binding& binding, const Frame& frame) const;
 
