@@ -181,7 +181,9 @@ TEST_P(EveryKernel, FeedsAConsumer) {
   ASSERT_TRUE(reference.ok()) << reference.error().message;
   const Floats& expected = (*reference)[result];
   const std::vector<std::span<const float>> given(operands.inputs.begin(), operands.inputs.end());
-  with_every_kernel(device, test, graph, operands.weights, precision, [&](Session& session) {
+  OpCase small_tiles = test;
+  small_tiles.every_tile = false;  // All tiles finish their channels alike.
+  with_every_kernel(device, small_tiles, graph, operands.weights, precision, [&](Session& session) {
     ASSERT_TRUE(poison_memory(session).ok());
     Floats output(expected.size());
     const std::span<float> outputs[] = {output};
