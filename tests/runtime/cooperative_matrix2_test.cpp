@@ -37,6 +37,10 @@ TEST(CooperativeMatrix2, TakesMatricesOfAnySizeAndChangesEachElement) {
   CALDERA_REQUIRE_MATRIX_DEVICE(device, &DeviceInfo::cooperative_matrix2,
                                 test::driver_has_flexible_matrices());
   const Capabilities& can = device.impl().capabilities();
+  if (!can.fp16) {
+    CALDERA_SKIP_UNLESS_KNOWN(test::driver_has_flexible_matrices(),
+                              device.info().name + " has no f16")
+  }
 
   const auto& granularities = can.flexible_matrices.granularities;
   const auto multiplies_halves_into = [&](ComponentType sums) {

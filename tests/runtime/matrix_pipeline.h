@@ -52,15 +52,14 @@ class MatrixPipeline {
 // them.
 std::optional<Device> matrix_device(const Device& shared, bool DeviceInfo::*has);
 
-// Declares `device`, which has what `has` asks for and f16, or skips the test; fails it where
-// `known` says that the driver has it: there a lack is ours.
-#define CALDERA_REQUIRE_MATRIX_DEVICE(device, has, known)                                      \
-  CALDERA_REQUIRE_DEVICE(shared_##device);                                                     \
-  const auto found_##device = test::matrix_device(shared_##device, has);                       \
-  if (!found_##device || !found_##device->info().fp16) {                                       \
-    CALDERA_SKIP_UNLESS_KNOWN(known,                                                           \
-                              shared_##device.info().name + " has no such matrices of halves") \
-  }                                                                                            \
+// Declares `device`, which has what `has` asks for, or skips the test; fails it where `known` says
+// that the driver has it: there a lack is ours.
+#define CALDERA_REQUIRE_MATRIX_DEVICE(device, has, known)                                   \
+  CALDERA_REQUIRE_DEVICE(shared_##device);                                                  \
+  const auto found_##device = test::matrix_device(shared_##device, has);                    \
+  if (!found_##device) {                                                                    \
+    CALDERA_SKIP_UNLESS_KNOWN(known, shared_##device.info().name + " has no such matrices") \
+  }                                                                                         \
   const Device& device = *found_##device
 
 // Runs the pipeline on `tiles` matrices along m and n and steps along k: a and b are bindings 0 and

@@ -1,6 +1,5 @@
 // Convolutions: those of the networks, and those that no network would choose.
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
@@ -164,25 +163,22 @@ std::vector<OpCase> odd_conv_cases() {
   for (const Size2d kernel : {Size2d{1, 1}, Size2d{2, 1}}) {
     large = {{1, 68, 13, 11}, 140, kernel, {.stride = {1, 2}}};
     tiles = conv_case(describe(large), large);
-    tiles.every_tile = tiles.spares_flexible = true;
+    tiles.every_tile = true;
     cases.push_back(tiles);
   }
 
-  // Epilogues: every one on each of three shapes.
+  // Epilogues.
   const ConvShape base{{2, 7, 9, 5}, 10, {3, 3}, {.padding = {1, 1}, .bias = true}};
   const ConvShape no_bias{{2, 16, 7, 7}, 12, {1, 1}, {}};
   // Nothing reaches past the smallest tiles.
   const ConvShape whole{{1, 8, 8, 8}, 32, {1, 1}, {.bias = true}};
-  const std::array shapes{base, no_bias, whole};
-  for (const ConvShape& shape : shapes) {
+  for (const ConvShape& shape : {base, no_bias, whole}) {
     for (const Activation activation : activations()) {
       for (const bool residual : {false, true}) {
         OpCase test = conv_case(fmt::format("{} {}{}", describe(shape), activation_name(activation),
                                             residual ? " residual" : ""),
                                 shape);
         test.graph = with_epilogue(std::move(test.graph), residual, activation);
-        test.spares_flexible =
-            activation != Activation::kRelu && (!residual || &shape != &shapes[0]);
         cases.push_back(std::move(test));
       }
     }

@@ -107,7 +107,7 @@ void check(const Device& device, const OpCase& test, const Graph& graph, const W
     SessionOptions options{.fuse = false, .precision = precision};
     if (!name.empty()) options.kernels = {name};
     const std::vector<std::string> kernels =
-        expected.expect_same(device, options, tolerance, /*runs=*/2);
+        expected.expect_same(device, options, tolerance, /*runs=*/3);
     for (const std::string& kernel : kernels) {
       if (!kernel.empty()) count_as_reached(kernel, precision);
     }

@@ -18,9 +18,6 @@ struct OpCase {
   // Called on the inputs' values after they are drawn, for special values.
   std::function<void(std::vector<std::vector<float>>&)> edit = nullptr;
   bool every_tile = false;  // A CPU driver runs GPUs' large tiles on it too.
-  // No flexible matrices on a CPU driver: each case is a pipeline of its own, for which it compiles
-  // for seconds, and another case has all that counts of this one.
-  bool spares_flexible = false;
 };
 
 // What GoogleTest prints of a case.

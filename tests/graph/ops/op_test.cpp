@@ -1,6 +1,6 @@
 // Every operator on the device against the reference: each case with every kernel variant that
 // takes it, in every precision that the device stores, memory poisoned before each run, ten runs to
-// the same bits, or three where a run is long.
+// the same bits.
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -27,8 +27,6 @@ namespace caldera::test {
 namespace {
 
 constexpr int kRuns = 10;
-constexpr int kLongRuns = 3;
-constexpr int64_t kLong = 4'000'000;  // Multiply-adds: a second of ten runs on the slowest driver.
 
 // Relative L2. The operands of fp16 are halves before the reference sees them, so what is left is
 // the result's own rounding: 2^-11 = 4.9e-4 of a value at most.
@@ -38,12 +36,11 @@ double tolerance(Precision precision) {
 
 using Floats = std::vector<float>;
 
-void check_runs(Session& session, int runs, const std::vector<Floats>& inputs,
-                const Floats& expected) {
+void check_runs(Session& session, const std::vector<Floats>& inputs, const Floats& expected) {
   const std::vector<std::span<const float>> given(inputs.begin(), inputs.end());
   Floats first, output(expected.size());
   const std::span<float> outputs[] = {output};
-  for (int run = 0; run < runs; ++run) {
+  for (int run = 0; run < kRuns; ++run) {
     ASSERT_TRUE(poison_memory(session).ok());
     std::fill(output.begin(), output.end(), std::numeric_limits<float>::quiet_NaN());
     const Status done = session.run(given, outputs);
@@ -130,9 +127,8 @@ void check_every_kernel(const Device& device, const OpCase& test, Precision prec
   const Operands operands(test, test.graph, precision);
   const auto reference = run_reference(test.graph, operands.weights, operands.inputs);
   ASSERT_TRUE(reference.ok()) << reference.error().message;
-  const int runs = multiply_adds(test.graph) > kLong ? kLongRuns : kRuns;
   with_every_kernel(device, test, test.graph, operands.weights, precision, [&](Session& session) {
-    check_runs(session, runs, operands.inputs, (*reference)[test.graph.outputs[0]]);
+    check_runs(session, operands.inputs, (*reference)[test.graph.outputs[0]]);
   });
 }
 
@@ -181,9 +177,7 @@ TEST_P(EveryKernel, FeedsAConsumer) {
   ASSERT_TRUE(reference.ok()) << reference.error().message;
   const Floats& expected = (*reference)[result];
   const std::vector<std::span<const float>> given(operands.inputs.begin(), operands.inputs.end());
-  OpCase small_tiles = test;
-  small_tiles.every_tile = false;  // All tiles finish their channels alike.
-  with_every_kernel(device, small_tiles, graph, operands.weights, precision, [&](Session& session) {
+  with_every_kernel(device, test, graph, operands.weights, precision, [&](Session& session) {
     ASSERT_TRUE(poison_memory(session).ok());
     Floats output(expected.size());
     const std::span<float> outputs[] = {output};
