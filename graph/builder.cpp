@@ -1,4 +1,6 @@
 // GraphBuilder: makes nodes and their parameters, infers every shape, keeps the first failure.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "caldera/graph.h"
@@ -67,19 +69,21 @@ ValueId GraphBuilder::append(std::string_view name, Attrs attrs, std::vector<Val
     }
     shapes.push_back(shape(input));
   }
-  Result<Shape> output = infer_shape(node.attrs, shapes);
-  if (output.ok() && !extents_fit(*output)) {
-    output = Error{ErrorCode::kInvalidInput, "makes an output too large: " + to_string(*output)};
+  Result<std::vector<Shape>> made = infer_shapes(node.attrs, shapes);
+  if (made.ok() && !std::ranges::all_of(*made, extents_fit)) {
+    made = Error{ErrorCode::kInvalidInput, "makes an output too large: " + to_string(made->at(0))};
   }
-  if (!output.ok()) {
-    fail(fmt::format("{} ({}): {}", name, op_name(node.kind()), output.error().message));
+  if (!made.ok()) {
+    fail(fmt::format("{} ({}): {}", name, op_name(node.kind()), made.error().message));
     return ValueId::kNone;
   }
-  node.output = static_cast<ValueId>(graph_.values.size());
-  graph_.values.push_back({node.name, ValueRole::kActivation, std::move(*output), false,
-                           static_cast<NodeId>(graph_.nodes.size())});
+  for (Shape& output : *made) {
+    node.outputs.push_back(static_cast<ValueId>(graph_.values.size()));
+    graph_.values.push_back({node.name, ValueRole::kActivation, std::move(output), false,
+                             static_cast<NodeId>(graph_.nodes.size())});
+  }
   graph_.nodes.push_back(std::move(node));
-  return graph_.nodes.back().output;
+  return graph_.nodes.back().output();
 }
 
 ValueId GraphBuilder::conv2d(std::string_view name, ValueId x, int64_t out_channels, Size2d kernel,

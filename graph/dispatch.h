@@ -14,16 +14,19 @@
 #include "caldera/session.h"
 
 #include "runtime/shader.h"
+#include "shaders/common/channels.h"
 
 namespace caldera {
 
-// How a parameter lies in device memory. Lengths are padded with zeros to whole vectors of four.
+// How a parameter lies in device memory, padded with zeros. Outputs are padded as the activations
+// that they make are: Os = 4 * stored_vectors(O), likewise Cs. Inputs are padded to I4 whole
+// vectors of four, so that those of a group stand side by side.
 enum class WeightLayout : uint8_t {
-  kVector,     // [C] -> [C4 * 4]; f32 whatever the precision.
-  kOhwi,       // [O, I, KH, KW] -> [O4 * 4][KH][KW][I4 * 4]; a matrix [O, I] -> [O4 * 4][I4 * 4]
+  kVector,     // [C] -> [Cs]; f32 always.
+  kOhwi,       // [O, I, KH, KW] -> [Os][KH][KW][I4 * 4]; a matrix [O, I] -> [Os][I4 * 4]
   kPanels,     // [O, I, KH, KW] -> [O8][KH][KW][I4][8][4], O8 panels of eight output channels.
-  kHwio,       // [O, I, KH, KW] -> [KH][KW][I4 * 4][O4 * 4]; a matrix [O, I] -> [I4 * 4][O4 * 4]
-  kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][C4 * 4]
+  kHwio,       // [O, I, KH, KW] -> [KH][KW][I4 * 4][Os]; a matrix [O, I] -> [I4 * 4][Os]
+  kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][Cs]
   kWinograd2,  // [O, I, 3, 3], transformed -> 16 times [O8][I4][8][4]; f32 always.
   kWinograd4,  // The same 36 times.
 };
@@ -33,6 +36,7 @@ enum class WeightLayout : uint8_t {
 struct PackedWeight {
   ValueId value = ValueId::kNone;
   WeightLayout layout = WeightLayout::kVector;
+  Storage storage = Storage::kF32;  // Of layouts that are not f32 always.
   uint64_t bytes = 0;
   uint64_t offset = 0;  // In the weights buffer.
   // The parameter that it is packed from: `value`, or what TransposeWeight is to transpose.
@@ -89,40 +93,42 @@ struct Dispatch {
   }
 };
 
-// Bytes of one element in memory.
-constexpr uint64_t element_bytes(Precision precision) {
-  return precision == Precision::kFp16 ? 2 : 4;
-}
-
-// Vectors of four that hold `channels`.
+// Vectors of four that hold `channels` of a weight's inputs.
 constexpr uint32_t vectors(int64_t channels) {
   return static_cast<uint32_t>((channels + 3) / 4);
 }
 
+// Vectors of four that activations of `channels` are stored in: shaders/common/channels.h.
+constexpr uint32_t stored_vectors(int64_t channels) {
+  return shader::stored_vectors(static_cast<uint32_t>(channels));
+}
+
 // An activation's shape as the device has it: NHWC; [N, F] is an image of one pixel.
 struct ImageShape {
-  ImageShape(const Shape& shape, Precision stored)
-      : n(shape[0]),
-        c(shape[1]),
-        h(shape.size() == 4 ? shape[2] : 1),
-        w(shape.size() == 4 ? shape[3] : 1),
-        precision(stored) {}
-  // In a plan of this precision, which some values do not take.
-  ImageShape(const Value& value, Precision plans)
-      : ImageShape(value.shape, value.full_precision ? Precision::kFp32 : plans) {}
+  // Precondition: the value's storage was chosen.
+  explicit ImageShape(const Value& value)
+      : n(value.shape[0]),
+        c(value.shape[1]),
+        h(value.shape.size() == 4 ? value.shape[2] : 1),
+        w(value.shape.size() == 4 ? value.shape[3] : 1),
+        storage(value.storage.value()) {}
 
   int64_t n, c, h, w;
-  Precision precision;
+  Storage storage;
 
-  uint32_t c4() const { return vectors(c); }
+  uint32_t c4() const { return stored_vectors(c); }
   int64_t pixels() const { return h * w; }
   // Of one image, in the arena.
   uint64_t image_bytes() const {
-    return static_cast<uint64_t>(pixels()) * c4() * 4 * element_bytes(precision);
+    return static_cast<uint64_t>(pixels()) * c4() * 4 * element_bytes(storage);
   }
   uint64_t bytes() const { return static_cast<uint64_t>(n) * image_bytes(); }
   // Of one image, dense.
   uint64_t dense_image_bytes() const { return static_cast<uint64_t>(c * pixels()) * 4; }
 };
+
+// How a node's activations are stored, its first input above all; what is always f32 (statistics,
+// losses) stands behind it. kF32 for a node that reads none. Precondition: a plan chose storages.
+Storage storage_of(const Graph& graph, const Node& node);
 
 }  // namespace caldera

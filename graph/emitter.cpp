@@ -9,9 +9,9 @@
 
 namespace caldera {
 
-uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precision) {
-  const uint64_t vector = 4 * element_bytes(precision);
-  const uint64_t rows = uint64_t{vectors(shape[0])} * 4;
+uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Storage storage) {
+  const uint64_t vector = 4 * element_bytes(storage);
+  const uint64_t rows = uint64_t{stored_vectors(shape[0])} * 4;
   const auto taps = static_cast<uint64_t>(shape.size() == 4 ? shape[2] * shape[3] : 1);
   const uint64_t inputs4 = shape.size() > 1 ? vectors(shape[1]) : 0;
   const uint64_t packed_panels = static_cast<uint64_t>((shape[0] + 7) / 8) * inputs4 * 32;
@@ -22,15 +22,24 @@ uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precisi
     case WeightLayout::kHwio:
       return rows * taps * inputs4 * vector;
     case WeightLayout::kPanels:
-      return packed_panels * taps * element_bytes(precision);
+      return packed_panels * taps * element_bytes(storage);
     case WeightLayout::kTapsFirst:
-      return vectors(shape[0]) * taps * vector;
+      return stored_vectors(shape[0]) * taps * vector;
     case WeightLayout::kWinograd2:
       return 16 * packed_panels * sizeof(float);
     case WeightLayout::kWinograd4:
       return 36 * packed_panels * sizeof(float);
   }
   return 0;
+}
+
+Storage storage_of(const Graph& graph, const Node& node) {
+  for (const ValueId input : node.inputs) {
+    const Value& value = graph.value(input);
+    const bool activation = value.role == ValueRole::kInput || value.role == ValueRole::kActivation;
+    if (activation) return value.storage.value();
+  }
+  return Storage::kF32;
 }
 
 Binding Emitter::activation(ValueId value) const {
@@ -44,25 +53,25 @@ Binding Emitter::activation(ValueId value, int64_t first, int64_t count) const {
 }
 
 Binding Emitter::weight(ValueId value, WeightLayout layout) {
-  PackedWeight weight{.value = value, .layout = layout, .source = value};
+  PackedWeight weight{.value = value, .layout = layout, .storage = storage_, .source = value};
   const Value& v = graph_.value(value);
   if (v.role == ValueRole::kActivation) {  // Made by TransposeWeight, which runs nothing itself.
     const Node& transpose = graph_.node(v.producer);
     weight.source = transpose.inputs[0];
     weight.transpose = std::get<TransposeWeightAttrs>(transpose.attrs);
   }
-  weight.bytes = packed_bytes(v.shape, layout, precision_);
+  weight.bytes = packed_bytes(v.shape, layout, storage_);
   if (states_.holds(weight.source)) return packed_state(weight);
 
   const auto [at, is_new] =
-      weight_index_.emplace(std::pair(value, layout), static_cast<uint32_t>(weights_.size()));
+      weight_index_.emplace(WeightKey(value, layout, storage_), weights_.size());
   if (is_new) weights_.push_back(weight);
   return {BindingKind::kWeight, at->second, 0, weight.bytes};
 }
 
 Binding Emitter::packed_state(const PackedWeight& weight) {
   const bool lies_so = weight.layout == WeightLayout::kVector ||
-                       (weight.layout == WeightLayout::kOhwi && precision_ == Precision::kFp32);
+                       (weight.layout == WeightLayout::kOhwi && storage_ == Storage::kF32);
   if (lies_so && !weight.transpose) return state(weight.source);
   const auto [at, is_new] = packed_index_.emplace(std::pair(weight.value, weight.layout),
                                                   static_cast<uint32_t>(workspaces_.size()));
@@ -92,7 +101,7 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
                                    .stride_w = static_cast<uint32_t>(taps.stride.w)};
   const Binding from = state(weight.source);
   const bool texels = capabilities_.max_storage_texel_buffers > 0 &&
-                      from.size <= texel_buffer_bytes(capabilities_, Precision::kFp32);
+                      from.size <= texel_buffer_bytes(capabilities_, Storage::kF32);
   const bool whole = taps.groups <= 1 || p.source_inputs % 4 == 0;
   ShaderId shader = texels ? ShaderId::pack_weight_texels : ShaderId::pack_weight;
   std::vector<uint32_t> constants = {static_cast<uint32_t>(weight.layout),
@@ -131,7 +140,7 @@ Binding Emitter::unused(ValueId weight_value) {
     return {BindingKind::kState, static_cast<uint32_t>(weight_value), 0, kLittle};
   }
   for (const auto& [key, index] : weight_index_) {
-    if (key.first == weight_value) return {BindingKind::kWeight, index, 0, kLittle};
+    if (std::get<0>(key) == weight_value) return {BindingKind::kWeight, index, 0, kLittle};
   }
   for (const auto& [key, index] : packed_index_) {
     if (key.first == weight_value) return {BindingKind::kWorkspace, index, 0, kLittle};
@@ -164,8 +173,7 @@ uint32_t Emitter::workgroup_size() const {
 Dispatch& Emitter::dispatch(NodeId node, StoredShader shader, const PushConstants& push,
                             std::vector<Binding> bindings, uint64_t invocations) {
   Dispatch& made = dispatch(node, shader.shader, push, std::move(bindings), invocations);
-  made.shader =
-      shader.precision == Precision::kFp16 ? with_f16_storage(shader.shader) : shader.shader;
+  made.shader = with_storage(shader.shader, shader.storage);
   return made;
 }
 
@@ -179,7 +187,7 @@ Dispatch& Emitter::dispatch(NodeId node, ShaderId shader, const PushConstants& p
   const uint64_t columns = ceil_div(workgroups, rows);
   Dispatch& made = dispatches_.emplace_back();
   made.node = node;
-  made.shader = precision_ == Precision::kFp16 ? with_f16_storage(shader) : shader;
+  made.shader = with_storage(shader, storage_);
   made.constants = {workgroup_size};
   made.push = push;
   made.bindings = std::move(bindings);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <tuple>
 #include <vector>
 
 #include "graph/dispatch.h"
@@ -12,21 +13,20 @@
 
 namespace caldera {
 
-// A shader for values of this precision.
+// The variant of a shader for values that are stored so.
 struct StoredShader {
   ShaderId shader{};
-  Precision precision = Precision::kFp32;
+  Storage storage = Storage::kF32;
 };
 
 class Emitter {
  public:
   Emitter(const Capabilities& capabilities, const Graph& graph, const StateLayout& states,
-          Precision precision, std::vector<Dispatch>& dispatches,
-          std::vector<PackedWeight>& weights, std::vector<uint64_t>& workspaces)
+          std::vector<Dispatch>& dispatches, std::vector<PackedWeight>& weights,
+          std::vector<uint64_t>& workspaces)
       : capabilities_(capabilities),
         graph_(graph),
         states_(states),
-        precision_(precision),
         dispatches_(dispatches),
         weights_(weights),
         workspaces_(workspaces) {}
@@ -36,6 +36,7 @@ class Emitter {
   // each node that reads it: to keep it from the way forward to the way back would take more.
   void set_node(NodeId node) {
     node_ = node;
+    storage_ = storage_of(graph_, graph_.node(node));
     packed_index_.clear();
   }
 
@@ -43,8 +44,9 @@ class Emitter {
   const Graph& graph() const { return graph_; }
   // How many images this emitter stands for: the batch extent of all shapes to use.
   uint32_t images() const { return static_cast<uint32_t>(images_); }
-  Precision precision() const { return precision_; }
-  ImageShape shape(ValueId value) const { return ImageShape(graph_.value(value), precision_); }
+  // Of the node's activations.
+  Storage storage() const { return storage_; }
+  ImageShape shape(ValueId value) const { return ImageShape(graph_.value(value)); }
 
   // These images of an activation.
   Binding activation(ValueId value) const;
@@ -72,11 +74,11 @@ class Emitter {
   uint32_t workgroup_size() const;
   // kRolled of shaders/common/rolled.glsl.
   uint32_t rolls_stores() const { return capabilities_.cpu; }
-  // The same of a shader for values of another precision than the plan's.
+  // The same for values that are stored otherwise than the node's activations.
   Dispatch& dispatch(NodeId node, StoredShader shader, const PushConstants& push,
                      std::vector<Binding> bindings, uint64_t invocations);
   // Appends a dispatch of `invocations`, in workgroups of `workgroup_size` (its constant 0), of the
-  // shader for this precision.
+  // shader for the node's storage.
   Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,
                      std::vector<Binding> bindings, uint64_t invocations, uint32_t workgroup_size);
   Dispatch& dispatch(NodeId node, ShaderId shader, const PushConstants& push,
@@ -91,11 +93,12 @@ class Emitter {
   const Capabilities& capabilities_;
   const Graph& graph_;
   const StateLayout& states_;
-  Precision precision_;
+  Storage storage_ = Storage::kF32;
   std::vector<Dispatch>& dispatches_;
   std::vector<PackedWeight>& weights_;
   std::vector<uint64_t>& workspaces_;
-  std::map<std::pair<ValueId, WeightLayout>, uint32_t> weight_index_;  // Into weights_.
+  using WeightKey = std::tuple<ValueId, WeightLayout, Storage>;
+  std::map<WeightKey, uint32_t> weight_index_;                         // Into weights_.
   std::map<std::pair<ValueId, WeightLayout>, uint32_t> packed_index_;  // Into workspaces_.
   int64_t first_ = 0;
   int64_t images_ = 0;
@@ -103,7 +106,7 @@ class Emitter {
 };
 
 // Bytes of a parameter in a layout.
-uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Precision precision);
+uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Storage storage);
 
 // The id of a node that stands in `graph`.
 inline NodeId id_of(const Graph& graph, const Node& node) {

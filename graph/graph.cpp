@@ -25,8 +25,8 @@ int64_t multiply_adds(const Graph& graph, const Node& node) {
     const Shape& dy = graph.value(node.inputs[1]).shape;
     return saturating_multiply(element_count(dy), element_count(weight) / weight[0]);
   }
-  if (node.output == ValueId::kNone) return 0;
-  const int64_t output = element_count(graph.value(node.output).shape);
+  if (node.output() == ValueId::kNone) return 0;
+  const int64_t output = element_count(graph.value(node.output()).shape);
   switch (node.kind()) {
     case OpKind::kConv2d: {
       const Shape& weight = graph.value(node.inputs[1]).shape;

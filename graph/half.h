@@ -1,4 +1,4 @@
-// IEEE binary16, for checkpoints that hold halves and for devices that store them.
+// IEEE binary16 and bfloat16, for checkpoints that hold them and for devices that store them.
 #pragma once
 
 #include <bit>
@@ -36,6 +36,17 @@ inline uint16_t float_to_half(float value) {
   }
   const uint32_t odd = (magnitude >> 13) & 1u;
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
+}
+
+inline float bf16_to_float(uint16_t bf16) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bf16) << 16);
+}
+
+// Rounds to nearest, ties to even; a NaN stays one.
+inline uint16_t float_to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 }  // namespace caldera

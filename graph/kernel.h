@@ -17,9 +17,9 @@ struct KernelContext {
   const Capabilities& capabilities;
   const Graph& graph;
   const Node& node;
-  Precision precision = Precision::kFp32;
 
-  ImageShape shape(ValueId value) const { return ImageShape(graph.value(value), precision); }
+  Storage storage() const { return storage_of(graph, node); }
+  ImageShape shape(ValueId value) const { return ImageShape(graph.value(value)); }
 };
 
 struct KernelVariant {
@@ -42,7 +42,7 @@ struct KernelVariant {
 };
 
 // Bytes that a texel buffer of vectors of four elements may span.
-uint64_t texel_buffer_bytes(const Capabilities& capabilities, Precision precision);
+uint64_t texel_buffer_bytes(const Capabilities& capabilities, Storage storage);
 
 std::span<const KernelVariant> kernel_variants(OpKind kind);
 
@@ -61,6 +61,7 @@ std::span<const KernelVariant> softmax_kernels();
 std::span<const KernelVariant> pad_kernels();
 std::span<const KernelVariant> subsample_kernels();
 std::span<const KernelVariant> flatten_kernels();
+std::span<const KernelVariant> convert_kernels();
 std::span<const KernelVariant> dropout_kernels();
 std::span<const KernelVariant> batch_statistics_kernels();
 std::span<const KernelVariant> frozen_statistics_kernels();

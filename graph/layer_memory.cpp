@@ -31,11 +31,11 @@ std::vector<LayerMemory> layer_memory(const Plan& plan) {
 
   std::vector<LayerMemory> layers(plan.graph.nodes.size());
   for (size_t i = 0; i < layers.size(); ++i) {
-    const ValueId output = plan.graph.nodes[i].output;
-    const auto index = static_cast<uint32_t>(output);
     layers[i].node = static_cast<NodeId>(i);
-    if (output == ValueId::kNone) continue;
-    if (plan.storage[index] == output) layers[i].output_bytes = lifetimes[index].bytes;
+    for (const ValueId output : plan.graph.nodes[i].outputs) {
+      const auto index = static_cast<uint32_t>(output);
+      if (plan.owners[index] == output) layers[i].output_bytes += lifetimes[index].bytes;
+    }
   }
   std::set<std::pair<NodeId, uint32_t>> weights;  // Counted once a layer.
   for (size_t step = 0; step < steps; ++step) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 #include "graph/half.h"
 
@@ -28,14 +29,24 @@ struct Scaled {
   }
 };
 
+struct Half {
+  uint16_t bits;
+};
+struct Bf16 {
+  uint16_t bits;
+};
+
 void store(float value, float& to) {
   to = value;
 }
-void store(float value, uint16_t& to) {
-  to = float_to_half(value);
+void store(float value, Half& to) {
+  to.bits = float_to_half(value);
+}
+void store(float value, Bf16& to) {
+  to.bits = float_to_bf16(value);
 }
 
-// [O, I, KH, KW] or [O, I] -> [O4 * 4][taps][I4 * 4]
+// [O, I, KH, KW] or [O, I] -> [Os][taps][I4 * 4]
 template <typename Element>
 void pack_ohwi(const Scaled& weight, std::span<Element> packed) {
   const size_t inputs = weight.extent(1);
@@ -67,12 +78,12 @@ void pack_panels(const Scaled& weight, std::span<Element> packed) {
   }
 }
 
-// [O, I, KH, KW] or [O, I] -> [taps][I4 * 4][O4 * 4]
+// [O, I, KH, KW] or [O, I] -> [taps][I4 * 4][Os]
 template <typename Element>
 void pack_hwio(const Scaled& weight, std::span<Element> packed) {
   const size_t inputs = weight.extent(1);
   const size_t taps = weight.taps();
-  const size_t columns = size_t{vectors(weight.shape[0])} * 4;
+  const size_t columns = size_t{stored_vectors(weight.shape[0])} * 4;
   const size_t rows = size_t{vectors(weight.shape[1])} * 4;
   for (size_t tap = 0; tap < taps; ++tap) {
     for (size_t i = 0; i < inputs; ++i) {
@@ -84,11 +95,11 @@ void pack_hwio(const Scaled& weight, std::span<Element> packed) {
   }
 }
 
-// [C, 1, KH, KW] -> [taps][C4 * 4]
+// [C, 1, KH, KW] -> [taps][Cs]
 template <typename Element>
 void pack_taps_first(const Scaled& weight, std::span<Element> packed) {
   const size_t taps = weight.taps();
-  const size_t row = size_t{vectors(weight.shape[0])} * 4;
+  const size_t row = size_t{stored_vectors(weight.shape[0])} * 4;
   for (size_t c = 0; c < weight.extent(0); ++c) {
     for (size_t tap = 0; tap < taps; ++tap) {
       store(weight.at(c, c * taps + tap), packed[tap * row + c]);
@@ -157,36 +168,49 @@ std::span<Element> as(std::span<std::byte> bytes) {
   return {reinterpret_cast<Element*>(bytes.data()), bytes.size() / sizeof(Element)};
 }
 
+// In layouts whose elements are as the plan stores them.
+template <typename Element>
+void pack_stored(const Scaled& weight, WeightLayout layout, std::span<Element> packed) {
+  switch (layout) {
+    case WeightLayout::kOhwi:
+      return pack_ohwi(weight, packed);
+    case WeightLayout::kPanels:
+      return pack_panels(weight, packed);
+    case WeightLayout::kHwio:
+      return pack_hwio(weight, packed);
+    case WeightLayout::kTapsFirst:
+      return pack_taps_first(weight, packed);
+    default:
+      assert(false && "always f32");
+  }
+}
+
 }  // namespace
 
 void pack_weight(std::span<const float> values, const Shape& shape, std::span<const double> scales,
-                 WeightLayout layout, Precision precision, std::span<std::byte> packed) {
+                 WeightLayout layout, Storage storage, std::span<std::byte> packed) {
   const Scaled weight{values, shape, scales};
-  const bool halves = precision == Precision::kFp16;
   std::fill(packed.begin(), packed.end(), std::byte{0});
   switch (layout) {
     case WeightLayout::kVector:
       for (size_t c = 0; c < values.size(); ++c) as<float>(packed)[c] = weight.at(c, c);
-      break;
-    case WeightLayout::kOhwi:
-      halves ? pack_ohwi(weight, as<uint16_t>(packed)) : pack_ohwi(weight, as<float>(packed));
-      break;
-    case WeightLayout::kPanels:
-      halves ? pack_panels(weight, as<uint16_t>(packed)) : pack_panels(weight, as<float>(packed));
-      break;
-    case WeightLayout::kHwio:
-      halves ? pack_hwio(weight, as<uint16_t>(packed)) : pack_hwio(weight, as<float>(packed));
-      break;
-    case WeightLayout::kTapsFirst:
-      halves ? pack_taps_first(weight, as<uint16_t>(packed))
-             : pack_taps_first(weight, as<float>(packed));
-      break;
+      return;
     case WeightLayout::kWinograd2:
-      pack_winograd(weight, kG2, as<float>(packed));
-      break;
+      return pack_winograd(weight, kG2, as<float>(packed));
     case WeightLayout::kWinograd4:
-      pack_winograd(weight, kG4, as<float>(packed));
+      return pack_winograd(weight, kG4, as<float>(packed));
+    default:
       break;
+  }
+  switch (storage) {
+    case Storage::kF32:
+      return pack_stored(weight, layout, as<float>(packed));
+    case Storage::kF16:
+      return pack_stored(weight, layout, as<Half>(packed));
+    case Storage::kBf16:
+      return pack_stored(weight, layout, as<Bf16>(packed));
+    default:
+      assert(false && "weights are stored in floating point");
   }
 }
 

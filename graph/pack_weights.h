@@ -8,14 +8,14 @@
 namespace caldera {
 
 // `scales`: a factor for each output channel (the first dimension); empty: none. `packed` holds
-// packed_bytes(shape, layout, precision) bytes; all are written.
+// packed_bytes(shape, layout, storage) bytes; all are written.
 // [O, I / groups, KH, KW] -> [I, O / groups, TH, TW] with filters mirrored, or [O, I] -> [I, O]:
 // see TransposeWeightAttrs.
 std::vector<float> transpose_weight(std::span<const float> values, const Shape& shape,
                                     const TransposeWeightAttrs& attrs);
 
 void pack_weight(std::span<const float> values, const Shape& shape, std::span<const double> scales,
-                 WeightLayout layout, Precision precision, std::span<std::byte> packed);
+                 WeightLayout layout, Storage storage, std::span<std::byte> packed);
 
 // What pack_weight() made of an f32 value in kOhwi or, of [C], kVector, dense again.
 std::vector<float> unpack_state(const float* packed, const Shape& shape);

@@ -12,6 +12,7 @@
 #include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/passes/passes.h"
+#include "graph/precision.h"
 #include "graph/problem_key.h"
 #include "graph/validate.h"
 #include "shaders/data_movement/data_movement_params.h"
@@ -40,12 +41,12 @@ class Planner {
         options_(options),
         tuning_(tuning),
         plan_(plan),
-        emitter_(capabilities, plan.graph, plan.states, plan.precision, plan.dispatches,
-                 plan.weights, plan.workspaces) {}
+        emitter_(capabilities, plan.graph, plan.states, plan.dispatches, plan.weights,
+                 plan.workspaces) {}
 
   Status run() {
-    plan_.storage.resize(plan_.graph.values.size());
-    for (size_t i = 0; i < plan_.storage.size(); ++i) plan_.storage[i] = static_cast<ValueId>(i);
+    plan_.owners.resize(plan_.graph.values.size());
+    for (size_t i = 0; i < plan_.owners.size(); ++i) plan_.owners[i] = static_cast<ValueId>(i);
     for (uint32_t i = 0; i < plan_.graph.inputs.size(); ++i) CALDERA_TRY(emit_input(i));
     for (const Node& node : plan_.graph.nodes) CALDERA_TRY(emit_node(node));
     for (uint32_t i = 0; i < plan_.graph.outputs.size(); ++i) CALDERA_TRY(emit_output(i));
@@ -56,9 +57,7 @@ class Planner {
   }
 
  private:
-  KernelContext context(const Node& node) const {
-    return {capabilities_, plan_.graph, node, plan_.precision};
-  }
+  KernelContext context(const Node& node) const { return {capabilities_, plan_.graph, node}; }
 
   // The supported variants that were not refused here: those asked for by name first, then the one
   // that was measured to be the fastest, then by what they are guessed to cost.
@@ -68,7 +67,7 @@ class Planner {
       if (!variant.supported || variant.supported(context(node))) list.push_back(&variant);
     }
     if (list.size() < 2) return list;
-    const std::string problem = problem_key(plan_.graph, node, plan_.precision);
+    const std::string problem = problem_key(plan_.graph, node);
     const auto wrong = [&](const KernelVariant* variant) {
       return tuning_.refused(problem, variant->name) && !asked_for(*variant);
     };
@@ -155,11 +154,6 @@ class Planner {
             .pixels = static_cast<uint32_t>(shape.pixels())};
   }
 
-  // Of a value that is stored in its own precision, whatever the plan's.
-  static StoredShader stored(ShaderId shader, const ImageShape& shape) {
-    return {shader, shape.precision};
-  }
-
   // A change of layout between the host and the arena.
   template <typename Emit>
   Status emit_edge(ValueId value, Emit emit) {
@@ -182,7 +176,7 @@ class Planner {
     plan_.input_offsets.push_back(plan_.input_bytes);
     plan_.input_bytes += staging_bytes(emitter_.shape(value));
     return emit_edge(value, [&](const ImageShape& shape, const shader::LayoutParams& params) {
-      emitter_.dispatch(NodeId::kNone, stored(ShaderId::pack_nchw, shape), params,
+      emitter_.dispatch(NodeId::kNone, StoredShader{ShaderId::pack_nchw, shape.storage}, params,
                         {emitter_.host_input(index), emitter_.activation(value)},
                         uint64_t{params.images} * params.pixels * shape.c4());
     });
@@ -193,7 +187,7 @@ class Planner {
     plan_.output_offsets.push_back(plan_.output_bytes);
     plan_.output_bytes += staging_bytes(emitter_.shape(value));
     return emit_edge(value, [&](const ImageShape& shape, const shader::LayoutParams& params) {
-      emitter_.dispatch(NodeId::kNone, stored(ShaderId::unpack_nchw, shape), params,
+      emitter_.dispatch(NodeId::kNone, StoredShader{ShaderId::unpack_nchw, shape.storage}, params,
                         {emitter_.activation(value), emitter_.host_output(index)},
                         uint64_t{params.images} * params.pixels * params.channels);
     });
@@ -211,19 +205,22 @@ class Planner {
   }
 
   std::vector<Operand> operands(const Node& node, const KernelVariant& kernel) const {
-    const auto most = [&](Precision precision) {
-      return kernel.texels ? texel_buffer_bytes(capabilities_, precision)
+    const auto most = [&](Storage storage) {
+      return kernel.texels ? texel_buffer_bytes(capabilities_, storage)
                            : capabilities_.max_storage_buffer_range;
     };
-    std::vector<Operand> list{
-        {emitter_.shape(node.output).image_bytes(), capabilities_.max_storage_buffer_range}};
+    std::vector<Operand> list;
+    for (const ValueId output : node.outputs) {
+      list.push_back(
+          {emitter_.shape(output).image_bytes(), capabilities_.max_storage_buffer_range});
+    }
     for (const ValueId input : node.inputs) {
       if (!is_batched(input)) continue;
-      list.push_back({emitter_.shape(input).image_bytes(), most(plan_.precision)});
+      list.push_back({emitter_.shape(input).image_bytes(), most(emitter_.storage())});
     }
     if (kernel.workspace_image_bytes) {
       list.push_back({kernel.workspace_image_bytes(context(node)),
-                      std::min(most(Precision::kFp32), kMostWorkspace), true});
+                      std::min(most(Storage::kF32), kMostWorkspace), true});
     }
     return list;
   }
@@ -237,11 +234,11 @@ class Planner {
         plan_.kernels.push_back(kernel);
         return {};
       }
-      const int64_t batch = emitter_.shape(node.output).n;
+      const int64_t batch = emitter_.shape(node.output()).n;
       const int64_t image_work = multiply_adds(plan_.graph, node) / batch;
       if (!kernel->emit) {
-        plan_.storage[static_cast<uint32_t>(node.output)] =
-            plan_.storage[static_cast<uint32_t>(node.inputs[0])];
+        plan_.owners[static_cast<uint32_t>(node.output())] =
+            plan_.owners[static_cast<uint32_t>(node.inputs[0])];
         plan_.kernels.push_back(kernel);
         return {};
       }
@@ -300,7 +297,7 @@ class Planner {
         size_t index = values + binding.index;
         uint64_t bytes = 0;
         if (binding.kind == BindingKind::kActivation) {
-          const ValueId owner = plan_.storage[binding.index];
+          const ValueId owner = plan_.owners[binding.index];
           index = static_cast<uint32_t>(owner);
           bytes = emitter_.shape(owner).bytes();
         } else if (binding.kind == BindingKind::kWorkspace) {
@@ -354,11 +351,12 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
                     options.submit_seconds, options.frames_in_flight)};
   }
   Plan plan;
-  plan.precision = capabilities.fp16 ? options.precision : Precision::kFp32;
+  plan.precision = supported_precision(capabilities, options.precision);
   if (options.fuse) {
     fold_batch_norm(graph, weights, plan.scales);
     fuse_epilogues(graph);
   }
+  CALDERA_TRY(choose_storage(graph, storage_of(plan.precision), options.full_precision));
   plan.graph = std::move(graph);
   plan.states = lay_out_states(plan.graph);
   plan.parameters = std::move(weights);

@@ -31,8 +31,8 @@ struct Plan {
   StateLayout states;                // Of what training changes.
   std::vector<uint64_t> workspaces;  // Bytes of each.
 
-  std::vector<ValueId> storage;  // By value: the value whose memory it has (its own, mostly).
-  // By value, then by workspace; used for values that are their own storage.
+  std::vector<ValueId> owners;  // By value: the value whose memory it has (its own, mostly).
+  // By value, then by workspace; used for values that are their own owners.
   MemoryPlan memory;
   std::vector<uint64_t> input_offsets;   // In the input staging buffer, by Graph::inputs.
   std::vector<uint64_t> output_offsets;  // In the output staging buffer, by Graph::outputs.
@@ -40,7 +40,7 @@ struct Plan {
   uint64_t output_bytes = 0;
 
   uint64_t arena_offset(ValueId value) const {
-    return memory.offsets[static_cast<uint32_t>(storage[static_cast<uint32_t>(value)])];
+    return memory.offsets[static_cast<uint32_t>(owners[static_cast<uint32_t>(value)])];
   }
   uint64_t workspace_offset(uint32_t workspace) const {
     return memory.offsets[graph.values.size() + workspace];

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "graph/dispatch.h"
+
 namespace caldera {
 
 namespace {
@@ -85,8 +87,9 @@ std::string describe(const OtherAttrs&) {
 
 }  // namespace
 
-std::string problem_key(const Graph& graph, const Node& node, Precision precision) {
-  std::string key = fmt::format("{} {}", op_name(node.kind()), precision_name(precision));
+std::string problem_key(const Graph& graph, const Node& node) {
+  std::string key =
+      fmt::format("{} {}", op_name(node.kind()), storage_name(storage_of(graph, node)));
   for (const auto& list : {node.inputs, node.updates}) {
     for (const ValueId value : list) {
       const Shape& shape = graph.value(value).shape;

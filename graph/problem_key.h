@@ -9,6 +9,6 @@
 namespace caldera {
 
 // "conv2d fp32 1x64x56x56 64x64x3x3 stride 1x1 padding 1x1 dilation 1x1 groups 1 bias relu".
-std::string problem_key(const Graph& graph, const Node& node, Precision precision);
+std::string problem_key(const Graph& graph, const Node& node);
 
 }  // namespace caldera

@@ -55,7 +55,7 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
                              transpose_weight(tensor.floats(), source.shape, *weight.transpose);
                        }
                        pack_weight(transposed.empty() ? tensor.floats() : transposed, value.shape,
-                                   scales, weight.layout, plan.precision, to);
+                                   scales, weight.layout, weight.storage, to);
                      }});
   }
   return upload(device, program.weights, items);

@@ -11,6 +11,35 @@
 
 namespace caldera {
 
+namespace {
+
+template <typename Element>
+std::vector<float> convert(std::span<const std::byte> bytes, float (*to_float)(Element)) {
+  const std::span from(reinterpret_cast<const Element*>(bytes.data()),
+                       bytes.size() / sizeof(Element));
+  std::vector<float> values(from.size());
+  std::ranges::transform(from, values.begin(), to_float);
+  return values;
+}
+
+std::vector<float> floats_of(std::span<const std::byte> bytes, Storage storage) {
+  switch (storage) {
+    case Storage::kF16:
+      return convert<uint16_t>(bytes, half_to_float);
+    case Storage::kBf16:
+      return convert<uint16_t>(bytes, bf16_to_float);
+    case Storage::kU16:
+      return convert<uint16_t>(bytes, [](uint16_t v) { return static_cast<float>(v); });
+    case Storage::kU8:
+      return convert<uint8_t>(bytes, [](uint8_t v) { return static_cast<float>(v); });
+    case Storage::kF32:
+      break;
+  }
+  return convert<float>(bytes, [](float v) { return v; });
+}
+
+}  // namespace
+
 Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
   const Plan& plan = program_->plan;
   const auto index = static_cast<uint32_t>(activation);
@@ -29,27 +58,20 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
                              value.name)};
   }
   const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  const ImageShape shape(value, program_->plan.precision);
+  const ImageShape shape(value);
   CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
                                                        "a copy of an activation"));
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
   recorder.copy(arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   CALDERA_TRY(commands.run());
-  if (shape.precision == Precision::kFp32) {
-    const auto* values = reinterpret_cast<const float*>(copy.mapped().data());
-    return std::vector<float>(values, values + shape.bytes() / sizeof(float));
-  }
-  const auto* halves = reinterpret_cast<const uint16_t*>(copy.mapped().data());
-  std::vector<float> values(shape.bytes() / sizeof(uint16_t));
-  std::transform(halves, halves + values.size(), values.begin(), half_to_float);
-  return values;
+  return floats_of(copy.mapped().first(shape.bytes()), shape.storage);
 }
 
 Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
   CALDERA_TRY_ASSIGN(const std::vector<float> from, read_padded(activation));
   const Value& value = program_->plan.graph.value(activation);
-  const ImageShape shape(value, program_->plan.precision);
+  const ImageShape shape(value);
   const auto channels = static_cast<size_t>(shape.c);
   const auto pixels = static_cast<size_t>(shape.pixels());
   const size_t stride = size_t{shape.c4()} * 4;
@@ -89,7 +111,7 @@ Status SessionImpl::set_states(const Weights& states) {
         value.shape.size() > 1 ? WeightLayout::kOhwi : WeightLayout::kVector;
     items.push_back({plan.states.offset(static_cast<ValueId>(i)), state_bytes(value.shape),
                      [tensor = tensor.to_f32(), &value, layout](std::span<std::byte> to) {
-                       pack_weight(tensor.floats(), value.shape, {}, layout, Precision::kFp32, to);
+                       pack_weight(tensor.floats(), value.shape, {}, layout, Storage::kF32, to);
                      }});
   }
   return upload(program_->device.impl().shared_from_this(), states_, items);

@@ -8,7 +8,7 @@ namespace caldera {
 
 uint64_t state_bytes(const Shape& shape) {
   return packed_bytes(shape, shape.size() > 1 ? WeightLayout::kOhwi : WeightLayout::kVector,
-                      Precision::kFp32);
+                      Storage::kF32);
 }
 
 StateLayout lay_out_states(const Graph& graph) {

@@ -25,8 +25,20 @@ constexpr int kWholeRuns = 7;
 constexpr int kAttempts = 3;  // Machines are noisy: a plan has so many chances to prove the faster.
 // A variant this many times slower than the best so far in its first run is not run again.
 constexpr double kHopeless = 3;
-constexpr double kTolerance32 = 1e-4;
-constexpr double kTolerance16 = 4e-3;
+
+// The relative L2 error that the rounding of operands and results explains.
+double tolerance(Precision precision) {
+  switch (precision) {
+    case Precision::kFp16:
+      return 4e-3;
+    case Precision::kBf16:
+      return 3e-2;
+    case Precision::kFp32:
+      break;
+  }
+  return 1e-4;
+}
+
 constexpr int64_t kReferenceImages = 2;  // Distinct ones of a batch.
 
 using Floats = std::vector<float>;
@@ -43,7 +55,7 @@ bool is_weight_gradient(const Node& node) {
 }
 
 int64_t batch_of(const Graph& graph, const Node& node) {
-  return graph.value(is_weight_gradient(node) ? node.inputs[1] : node.output).shape[0];
+  return graph.value(is_weight_gradient(node) ? node.inputs[1] : node.output()).shape[0];
 }
 
 // `node` alone: its activations become inputs. Images are reduced to `images` at most.
@@ -73,11 +85,13 @@ Graph graph_of(const Graph& graph, const Node& node, int64_t images) {
   if (is_weight_gradient(node)) {
     alone.outputs = {copy.inputs[1]};  // A graph needs one.
   } else {
-    Value output = graph.value(node.output);
-    output.shape[0] = std::min(output.shape[0], images);
-    output.producer = static_cast<NodeId>(0);
-    copy.output = append(output);
-    alone.outputs = {copy.output};
+    for (ValueId& id : copy.outputs) {
+      Value output = graph.value(id);
+      output.shape[0] = std::min(output.shape[0], images);
+      output.producer = static_cast<NodeId>(0);
+      id = append(output);
+    }
+    alone.outputs = {copy.output()};
   }
   alone.nodes.push_back(std::move(copy));
   return alone;
@@ -92,7 +106,9 @@ struct Problem {
   Floats expected;
 
   const Node& node() const { return graph.nodes[0]; }
-  ValueId result() const { return is_weight_gradient(node()) ? node().updates[0] : node().output; }
+  ValueId result() const {
+    return is_weight_gradient(node()) ? node().updates[0] : node().output();
+  }
 };
 
 // All images of the batch repeat the first few, so that the reference need compute no more.
@@ -187,8 +203,7 @@ Result<KernelTrial> try_kernel(const Device& device, const Problem& problem,
   // Drivers may compile as late as now.
   CALDERA_TRY_ASSIGN(const Floats result, run_once(*session, problem, inputs, outputs));
   trial.error = relative_l2(result, problem.expected);
-  const double tolerance = session->precision() == Precision::kFp16 ? kTolerance16 : kTolerance32;
-  if (!(trial.error <= tolerance)) {
+  if (!(trial.error <= tolerance(session->precision()))) {
     trial.refusal = "its results differ from the CPU's";
     return trial;
   }
@@ -289,7 +304,7 @@ class Tuner {
       const Node& node = plan_.graph.nodes[i];
       if (node.kind() > OpKind::kDropout && !is_weight_gradient(node)) continue;
       if (variants_of(node).size() < 2) continue;
-      const std::string problem = problem_key(plan_.graph, node, plan_.precision);
+      const std::string problem = problem_key(plan_.graph, node);
       if (options_.only_missing && !known_.choice(problem).empty()) continue;
       const auto [at, is_new] = index.emplace(problem, report_.layers.size());
       if (!is_new) {
@@ -307,7 +322,7 @@ class Tuner {
   }
 
   std::vector<const KernelVariant*> variants_of(const Node& node) const {
-    const KernelContext context{device_.impl().capabilities(), plan_.graph, node, plan_.precision};
+    const KernelContext context{device_.impl().capabilities(), plan_.graph, node};
     std::vector<const KernelVariant*> list;
     for (const KernelVariant& variant : kernel_variants(node.kind())) {
       if (variant.emit && (!variant.supported || variant.supported(context))) {

@@ -49,7 +49,7 @@ Status check_kernel_weight(const Graph& graph, const Node& node) {
   const Value& weight = graph.value(node.inputs[1]);
   if (is_weight(weight)) return {};
   const auto producer = static_cast<uint32_t>(weight.producer);
-  if (producer < graph.nodes.size() && graph.nodes[producer].output == node.inputs[1] &&
+  if (producer < graph.nodes.size() && graph.nodes[producer].output() == node.inputs[1] &&
       graph.nodes[producer].kind() == OpKind::kTransposeWeight) {
     return {};
   }
@@ -107,24 +107,26 @@ Status validate(const Graph& graph, const Weights& weights) {
       if (!is_ready(input)) return invalid(node.name + " reads a value that is not made before it");
       shapes.push_back(graph.value(input).shape);
     }
-    const Result<Shape> shape = infer_shape(node.attrs, shapes);
-    if (!shape.ok()) return invalid(node.name + ": " + shape.error().message);
+    const Result<std::vector<Shape>> made = infer_shapes(node.attrs, shapes);
+    if (!made.ok()) return invalid(node.name + ": " + made.error().message);
     CALDERA_TRY(check_kernel_weight(graph, node));
     CALDERA_TRY(check_node_updates(graph, node, shapes));
-    if (shape->empty()) {
-      if (node.output == ValueId::kNone) continue;
-      return invalid(node.name + " makes a value, but its operator only updates");
+    if (made->size() != node.outputs.size()) {
+      return invalid(fmt::format("{} has {} outputs, but its operator makes {}", node.name,
+                                 node.outputs.size(), made->size()));
     }
-    const auto output = static_cast<uint32_t>(node.output);
-    if (output >= ready.size() || ready[output] ||
-        graph.values[output].role != ValueRole::kActivation) {
-      return invalid(node.name + " does not make a new activation");
+    for (size_t i = 0; i < made->size(); ++i) {
+      const auto output = static_cast<uint32_t>(node.outputs[i]);
+      if (output >= ready.size() || ready[output] ||
+          graph.values[output].role != ValueRole::kActivation) {
+        return invalid(node.name + " does not make a new activation");
+      }
+      if ((*made)[i] != graph.values[output].shape) {
+        return invalid(fmt::format("{} makes {}, not {}", node.name, to_string((*made)[i]),
+                                   to_string(graph.values[output].shape)));
+      }
+      ready[output] = true;
     }
-    if (*shape != graph.values[output].shape) {
-      return invalid(fmt::format("{} makes {}, not {}", node.name, to_string(*shape),
-                                 to_string(graph.values[output].shape)));
-    }
-    ready[output] = true;
   }
   for (const ValueId output : graph.outputs) {
     if (!is_ready(output) || is_weight(graph.value(output))) {

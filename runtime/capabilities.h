@@ -74,7 +74,8 @@ struct Capabilities {
   uint32_t max_subgroup_size = 0;
   bool subgroup_shuffle = false;
   bool subgroup_size_control = false;       // A pipeline may ask for a size and for full subgroups.
-  bool fp16 = false;                        // shaderFloat16 and 16-bit storage.
+  bool storage16 = false;                   // Buffers of 16-bit elements: what bf16 needs.
+  bool fp16 = false;                        // shaderFloat16 and storage16.
   bool cooperative_matrix = false;          // VK_KHR_cooperative_matrix and what it needs.
   bool host_visible_device_memory = false;  // The host writes device memory without staging.
   // Subgroup scope, without saturation, in the driver's order. None without cooperative_matrix.

@@ -83,7 +83,7 @@ Status DeviceImpl::create_device() {
 #endif
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features12};
-  features11.storageBuffer16BitAccess = can.fp16;
+  features11.storageBuffer16BitAccess = can.storage16;
 
   const float priority = 1.0f;
   const VkDeviceQueueCreateInfo queue{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,

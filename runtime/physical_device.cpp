@@ -139,7 +139,8 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
     out.min_subgroup_size = size_control_properties.minSubgroupSize;
     out.max_subgroup_size = size_control_properties.maxSubgroupSize;
   }
-  out.fp16 = features12.shaderFloat16 && features11.storageBuffer16BitAccess;
+  out.storage16 = features11.storageBuffer16BitAccess;
+  out.fp16 = features12.shaderFloat16 && out.storage16;
   if (lists(extensions, "VK_KHR_cooperative_matrix") && features12.vulkanMemoryModel) {
     out.cooperative_matrix_shapes = cooperative_matrix_shapes(instance, device.handle);
   }
@@ -203,6 +204,7 @@ PhysicalDevice describe(const Instance& instance, VkPhysicalDevice handle) {
   info.max_workgroup_invocations = capabilities.max_workgroup_invocations;
   info.max_storage_buffer_range = capabilities.max_storage_buffer_range;
   info.fp16 = capabilities.fp16;
+  info.bf16 = capabilities.storage16;
   info.cooperative_matrix = capabilities.cooperative_matrix;
   info.cooperative_matrix2 = capabilities.cooperative_matrix2;
   return device;

@@ -21,6 +21,17 @@ uint64_t buffer_id(const Buffer& buffer) {
   return reinterpret_cast<uint64_t>(buffer.handle());  // NOLINT: a handle is a number.
 }
 
+VkFormat texel_format(BindingType type) {
+  switch (type) {
+    case BindingType::kTexelsF16:
+      return VK_FORMAT_R16G16B16A16_SFLOAT;
+    case BindingType::kTexelsU16:
+      return VK_FORMAT_R16G16B16A16_UINT;
+    default:
+      return VK_FORMAT_R32G32B32A32_SFLOAT;
+  }
+}
+
 Access access(const Buffer& buffer, uint64_t offset, uint64_t size, bool write) {
   return {buffer_id(buffer), offset, offset + size, write};
 }
@@ -187,9 +198,7 @@ Result<VkDescriptorSet> Recorder::make_set(const DispatchCommand& command) {
     const BufferRange& range = command.bindings[i];
     const bool is_view = reflected[i].type != BindingType::kStorageBuffer;
     if (is_view) {
-      CALDERA_TRY_ASSIGN(views[i], make_view(range, reflected[i].type == BindingType::kTexelsF32
-                                                        ? VK_FORMAT_R32G32B32A32_SFLOAT
-                                                        : VK_FORMAT_R16G16B16A16_SFLOAT));
+      CALDERA_TRY_ASSIGN(views[i], make_view(range, texel_format(reflected[i].type)));
     } else {
       buffers[i] = {range.buffer->handle(), range.offset, range.size};
     }

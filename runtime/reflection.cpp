@@ -44,6 +44,7 @@ enum StorageClass : uint32_t {
 enum ImageFormat : uint32_t {
   kRgba32f = 1,
   kRgba16f = 2,
+  kRgba16ui = 31,
 };
 
 struct Type {
@@ -99,6 +100,22 @@ Module parse(std::span<const uint32_t> words) {
   return module;
 }
 
+std::optional<BindingType> texels_of(const Type& image) {
+  if (image.op != kOpTypeImage) return std::nullopt;
+  // Operands of OpTypeImage after its id: sampled type, dimension, depth, arrayed, multisampled,
+  // sampled, format.
+  switch (image.operands[6]) {
+    case kRgba32f:
+      return BindingType::kTexelsF32;
+    case kRgba16f:
+      return BindingType::kTexelsF16;
+    case kRgba16ui:
+      return BindingType::kTexelsU16;
+    default:
+      return std::nullopt;
+  }
+}
+
 // Bytes of a push-constant block: Caldera's hold 32-bit scalars (maybe in inner structs).
 uint32_t block_bytes(const Module& module, uint32_t id) {
   const Type& type = module.types.at(id);
@@ -145,14 +162,9 @@ Result<ShaderReflection> reflect(std::span<const uint32_t> spirv) {
     ShaderBinding binding;
     const bool block = storage_class == kStorageBuffer;
     if (!block) {
-      // Operands of OpTypeImage after its id: sampled type, dimension, depth, arrayed,
-      // multisampled, sampled, format.
-      const Type& image = module.types.at(pointee);
-      if (image.op != kOpTypeImage || image.operands[6] > kRgba16f || image.operands[6] == 0) {
-        return unsupported("binds an image that is not a buffer of four floats or halves");
-      }
-      binding.type =
-          image.operands[6] == kRgba32f ? BindingType::kTexelsF32 : BindingType::kTexelsF16;
+      const std::optional<BindingType> texels = texels_of(module.types.at(pointee));
+      if (!texels) return unsupported("binds an image that is no buffer of known texels");
+      binding.type = *texels;
     }
     binding.writes = !module.decorated(id, kNonWritable) &&
                      !(block && all_members_have(module, pointee, kNonWritable));

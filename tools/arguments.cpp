@@ -63,7 +63,11 @@ Error unknown_model(const std::string& name, const Error& error) {
 }  // namespace
 
 SessionOptions DeviceArgs::session() const {
-  return {.fuse = !no_fuse, .precision = precision, .tune = tune, .on_tuned = note_tuning};
+  return {.fuse = !no_fuse,
+          .precision = precision,
+          .full_precision = full_precision,
+          .tune = tune,
+          .on_tuned = note_tuning};
 }
 
 void add_model_options(CLI::App& command, ModelArgs& args) {
@@ -121,20 +125,27 @@ void add_opening_options(CLI::App& command, DeviceArgs& args) {
 void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
                           const std::vector<std::string>& names) {
   const auto choose = [&args](const std::string& name) {
-    args.precision = name == precision_name(Precision::kFp32) ? Precision::kFp32 : Precision::kFp16;
     args.mixed = name == training_precision_name(Precision::kFp16);
+    args.precision = args.mixed ? Precision::kFp16 : Precision::kFp32;
+    for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {
+      if (name == precision_name(precision)) args.precision = precision;
+    }
   };
   command.add_option_function<std::string>("--precision", choose, description)
       ->type_name("NAME")
       ->check(CLI::IsMember(names));
+  command
+      .add_option("--full-precision", args.full_precision,
+                  "Layers that compute in fp32 even so, '*' for any characters: 'layer4.*'")
+      ->type_name("PATTERN")
+      ->allow_extra_args(false);
 }
 
 void add_device_options(CLI::App& command, DeviceArgs& args,
                         const std::vector<std::string>& precisions) {
   add_device_option(command, args);
   add_precision_option(command, args,
-                       "Of stored weights and activations: fp32, or fp16 where there is (fp32)",
-                       precisions);
+                       "Of stored weights and activations: fp32, fp16 or bf16 (fp32)", precisions);
   command.add_flag("--tune", args.tune, "Measure kernels first, where `caldera tune` has not");
   command.add_flag("--no-fuse", args.no_fuse, "Run every operator by itself");
   add_opening_options(command, args);
@@ -161,10 +172,9 @@ void add_view_options(CLI::App& command, ViewArgs& args) {
 CLI::Option* add_step_options(CLI::App& command, DeviceArgs& args, bool& train,
                               const std::string& description) {
   CLI::Option* option = command.add_flag("--train", train, description);
-  add_device_options(command, args, {"fp32", "fp16", "mixed"});
+  add_device_options(command, args, {"fp32", "fp16", "bf16", "mixed"});
   command.get_option("--precision")
-      ->description(
-          "Of what is stored: fp32, or fp16 where there is; with --train its name is mixed (fp32)");
+      ->description("Of what is stored: fp32, fp16, which --train calls mixed, or bf16 (fp32)");
   return option;
 }
 
@@ -317,8 +327,9 @@ Result<Device> open_device(const DeviceArgs& args) {
   if (!device.ok() && device.error().code == ErrorCode::kNoDevice && args.device.empty()) {
     return Error{ErrorCode::kNoDevice, device.error().message + "; `caldera doctor` looks closer"};
   }
-  if (device.ok() && args.precision == Precision::kFp16 && !device->info().fp16) {
-    print_note(device->info().name + " has no fp16, so fp32 is used");
+  if (device.ok() && supported_precision(device->info(), args.precision) != args.precision) {
+    print_note(fmt::format("{} has no {}, so fp32 is used", device->info().name,
+                           precision_name(args.precision)));
   }
   return device;
 }

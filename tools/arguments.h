@@ -32,6 +32,7 @@ struct DeviceArgs {
   bool no_fuse = false;
   Precision precision = Precision::kFp32;
   bool mixed = false;  // kFp16 was asked for by the name that training has for it.
+  std::vector<std::string> full_precision;  // Patterns of layers.
   bool tune = false;
 
   // Which tells on the terminal what --tune found to be wrong.
@@ -55,9 +56,9 @@ void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
 void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise = {});
 // --model, any number of times: an ensemble in place of MODEL.
 void add_ensemble(CLI::App& command, ModelArgs& args);
-// --device, --precision, --tune, --no-fuse, --no-cache, --validation.
+// --device, --precision, --full-precision, --tune, --no-fuse, --no-cache, --validation.
 void add_device_options(CLI::App& command, DeviceArgs& args,
-                        const std::vector<std::string>& precisions = {"fp32", "fp16"});
+                        const std::vector<std::string>& precisions = {"fp32", "fp16", "bf16"});
 // The same with --train, for commands that do either: fp16 has the name "mixed" then.
 CLI::Option* add_step_options(CLI::App& command, DeviceArgs& args, bool& train,
                               const std::string& description);
@@ -65,7 +66,7 @@ Status check_step_options(const DeviceArgs& args, bool train);
 // Of those, for commands that choose the rest themselves: --device; --no-cache, --validation.
 void add_device_option(CLI::App& command, DeviceArgs& args);
 void add_opening_options(CLI::App& command, DeviceArgs& args);
-// --precision, of these names: fp32, fp16, mixed.
+// --precision, of these names: fp32, fp16, bf16, mixed; --full-precision.
 void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
                           const std::vector<std::string>& names);
 // --batch: of what, the description says.
@@ -89,7 +90,7 @@ void note_random_weights(const ModelArgs& args);
 // Images as a tensor, float32 [N, channels, H, W], from a NumPy file.
 Result<Tensor> read_input(const std::string& path, int64_t channels);
 
-// "fp32", or "mixed": what training makes of fp16, given what it asks for or a device has.
+// "fp32", "bf16", or "mixed", which is what training makes of fp16.
 std::string_view training_precision_name(Precision precision);
 
 // With a note where the device lacks the precision asked for: sessions on it then take fp32.

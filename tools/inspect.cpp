@@ -79,8 +79,8 @@ Result<Cost> cost_of(const Model& model, const Args& args) {
   for (const LayerMemory& memory : session.memory()) {
     const Node& node = ran.node(memory.node);
     cost.layers.push_back({node.name, std::string(op_name(node.kind())),
-                           kernels[static_cast<size_t>(memory.node)], ran.value(node.output).shape,
-                           memory});
+                           kernels[static_cast<size_t>(memory.node)],
+                           ran.value(node.output()).shape, memory});
   }
   return cost;
 }

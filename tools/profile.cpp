@@ -77,7 +77,7 @@ void take_together(const Session& session, Profile& profile) {
     if (is_new) {
       Part& layer = profile.layers.emplace_back();
       layer.name = name;
-      const ValueId shown = node         ? node->output
+      const ValueId shown = node         ? node->output()
                             : input_done ? graph.outputs.front()
                                          : graph.inputs.front();
       layer.shape = graph.value(shown).shape;

@@ -75,7 +75,7 @@ Result<Workload> make_workload(const ModelArgs& model_args, const DeviceArgs& de
   CALDERA_TRY_ASSIGN(Graph graph, model.graph(shape[0], {static_cast<int32_t>(shape[2]),
                                                          static_cast<int32_t>(shape[3])}));
   std::vector<float> output(element_count(graph.value(graph.outputs.front()).shape));
-  const Precision precision = device.info().fp16 ? device_args.precision : Precision::kFp32;
+  const Precision precision = supported_precision(device.info(), device_args.precision);
   return Workload{model.architecture().full_name(),
                   std::move(device),
                   std::move(graph),

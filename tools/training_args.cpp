@@ -214,8 +214,8 @@ void add_training_options(CLI::App& command, TrainingArgs& args, int64_t epochs)
   add_checkpointing_option(command, args.checkpointing);
   add_device_option(command, args.device);
   add_precision_option(command, args.device,
-                       "fp32, or mixed: stored and multiplied in fp16, the rest in fp32 (fp32)",
-                       {"fp32", "mixed"});
+                       "Of stored activations: fp32, mixed (fp16, by a loss scale) or bf16 (fp32)",
+                       {"fp32", "mixed", "bf16"});
   add_opening_options(command, args.device);
   add_json_option(command, args.json);
 }
@@ -312,6 +312,7 @@ Result<FitOptions> fit_options(const TrainingArgs& args, const Model& model, dou
   options.spec.checkpointing = args.checkpointing;
   options.parameters = args.parameters;
   options.session.precision = args.device.precision;
+  options.session.full_precision = args.device.full_precision;
   options.seed = args.seed;
   options.threads = args.threads;
   options.cache_bytes = size_t{1} << 30;

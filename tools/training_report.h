@@ -63,7 +63,7 @@ class TrainingReport {
   double steps_an_epoch() const;
   // "running", "stopped" or "done".
   const std::string& state() const { return state_; }
-  bool mixed() const { return facts_.precision != Precision::kFp32; }
+  bool mixed() const { return facts_.precision == Precision::kFp16; }
 
  private:
   TrainingReport(std::filesystem::path folder, TrainingFacts facts)

@@ -222,21 +222,20 @@ Result<TrainingReport> begin_report(const TrainingArgs& args, const Device& devi
                                     const FitOptions& options) {
   CALDERA_TRY(check_pages());
   const int64_t batch = std::min<int64_t>(options.batch, std::ssize(data.train.samples));
-  TrainingFacts facts{
-      .command = command_line(*args.command),
-      .data = fs::absolute(fs::path(args.folder) / "").parent_path().filename(),
-      .model = model.architecture().full_name(),
-      .classes = model.labels(),
-      .device = device.info().name,
-      .driver = driver_text(device.info()),
-      .precision = device.info().fp16 ? options.session.precision : Precision::kFp32,
-      .epochs = options.epochs,
-      .batch = batch,
-      .training_images = std::ssize(data.train.samples),
-      .validation_images = std::ssize(data.validation.samples),
-      .checkpointing = options.spec.checkpointing,
-      .costs = {},
-      .layer_times = {}};
+  TrainingFacts facts{.command = command_line(*args.command),
+                      .data = fs::absolute(fs::path(args.folder) / "").parent_path().filename(),
+                      .model = model.architecture().full_name(),
+                      .classes = model.labels(),
+                      .device = device.info().name,
+                      .driver = driver_text(device.info()),
+                      .precision = supported_precision(device.info(), options.session.precision),
+                      .epochs = options.epochs,
+                      .batch = batch,
+                      .training_images = std::ssize(data.train.samples),
+                      .validation_images = std::ssize(data.validation.samples),
+                      .checkpointing = options.spec.checkpointing,
+                      .costs = {},
+                      .layer_times = {}};
   CALDERA_TRY_ASSIGN(facts.costs, plan_training(device, model, batch, options));
   CALDERA_TRY_ASSIGN(facts.layer_times, time_step(device, model, options, batch));
   return TrainingReport::create(args.report, std::move(facts));

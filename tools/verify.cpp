@@ -29,9 +29,14 @@ struct Tolerances {
 };
 constexpr Tolerances kFp32Tolerances{1e-4, 1e-4, 1e-3};
 constexpr Tolerances kFp16Tolerances{2e-3, 1e-2, 5e-2};
+constexpr Tolerances kBf16Tolerances{1.6e-2, 8e-2, 4e-1};  // 8 bits: 8 times as coarse.
 constexpr double kLargestHalf = 65504;
-constexpr double kHalfRounding = 8192;  // Times fp32's: 11 bits and 24.
-constexpr double kRoundingSlack = 4;    // Times what the CPU's own two ways to round differ by.
+
+// Times fp32's rounding, which is to 24 bits.
+double coarser_rounding(Precision precision) {
+  return precision == Precision::kFp16 ? 0x1p13 : precision == Precision::kBf16 ? 0x1p16 : 1;
+}
+constexpr double kRoundingSlack = 4;  // Times what the CPU's own two ways to round differ by.
 constexpr int64_t kDeep = 200;
 
 struct Args {
@@ -49,7 +54,15 @@ bool all_finite(const std::vector<float>& values) {
 }
 
 const Tolerances& tolerances(Precision precision) {
-  return precision == Precision::kFp16 ? kFp16Tolerances : kFp32Tolerances;
+  switch (precision) {
+    case Precision::kFp16:
+      return kFp16Tolerances;
+    case Precision::kBf16:
+      return kBf16Tolerances;
+    case Precision::kFp32:
+      break;
+  }
+  return kFp32Tolerances;
 }
 
 struct LayerError {
@@ -110,12 +123,12 @@ Status check_layers(const Session& session, const std::vector<float>& input, Pro
   device.values[static_cast<uint32_t>(graph.inputs.front())] = input;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    CALDERA_TRY_ASSIGN(std::vector<float> found, session.read(node.output));
+    CALDERA_TRY_ASSIGN(std::vector<float> found, session.read(node.output()));
     const std::vector<float> expected = reference_node(graph, node, weights, device);
     LayerError layer{node.name,
                      std::string(op_name(node.kind())),
                      i < kernels.size() ? kernels[i] : "",
-                     graph.value(node.output).shape,
+                     graph.value(node.output()).shape,
                      relative_l2(found, expected),
                      all_finite(expected)};
     if (verdict.precision == Precision::kFp16 && verdict.beyond_half.empty() &&
@@ -128,7 +141,7 @@ Status check_layers(const Session& session, const std::vector<float>& input, Pro
       verdict.largest_layer = layer.layer;
     }
     verdict.layers.push_back(std::move(layer));
-    device.values[static_cast<uint32_t>(node.output)] = std::move(found);
+    device.values[static_cast<uint32_t>(node.output())] = std::move(found);
     progress.update(++done);
   }
   return {};
@@ -148,7 +161,7 @@ std::vector<float> reference_logits(const Graph& graph, const Weights& weights,
   values.values[static_cast<uint32_t>(graph.inputs.front())] = input;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    std::vector<float>& output = values.values[static_cast<uint32_t>(node.output)];
+    std::vector<float>& output = values.values[static_cast<uint32_t>(node.output())];
     output = reference_node(graph, node, weights, values);
     if (overflow.empty() && !all_finite(output)) overflow = node.name;
     for (const ValueId id : node.inputs) {
@@ -205,7 +218,7 @@ Result<Verdict> check(const Device& device, const Model& model, const Tensor& in
     const double rounding = relative_l2(
         reference_logits(session.graph(), weights, values, fused, again, overflow), expected);
     fused.finish();
-    const double coarser = verdict.precision == Precision::kFp16 ? kHalfRounding : 1;
+    const double coarser = coarser_rounding(verdict.precision);
     verdict.logits_tolerance =
         std::max(verdict.logits_tolerance, kRoundingSlack * coarser * rounding);
   }
@@ -361,7 +374,8 @@ void add_verify(CLI::App& app, Action& action) {
   command
       ->add_option("--tolerance", args->tolerance,
                    "Of layers and logits (1e-4, logits beyond 200 layers 1e-3;\n"
-                   "fp16: layers 2e-3, logits 1e-2, beyond 200 layers 5e-2)")
+                   "fp16: layers 2e-3, logits 1e-2, beyond 200 layers 5e-2;\n"
+                   "bf16: 8 times fp16's)")
       ->type_name("X")
       ->check(positive_number);
   add_device_options(*command, args->device);

@@ -22,11 +22,11 @@ ValueId GraphAppender::zero_state(std::string name, Shape shape) {
   return append_value(std::move(value));
 }
 
-Result<Shape> GraphAppender::infer(const std::string& name, const Attrs& attrs,
-                                   const std::vector<ValueId>& inputs) {
+Result<std::vector<Shape>> GraphAppender::infer(const std::string& name, const Attrs& attrs,
+                                                const std::vector<ValueId>& inputs) {
   std::vector<Shape> shapes;
   for (const ValueId input : inputs) shapes.push_back(shape(input));
-  Result<Shape> inferred = infer_shape(attrs, shapes);
+  Result<std::vector<Shape>> inferred = infer_shapes(attrs, shapes);
   if (!inferred.ok() && status_.ok()) {
     status_ = Error{inferred.error().code, fmt::format("{}: {}", name, inferred.error().message)};
   }
@@ -36,27 +36,45 @@ Result<Shape> GraphAppender::infer(const std::string& name, const Attrs& attrs,
 ValueId GraphAppender::node(std::string name, Attrs attrs, std::vector<ValueId> inputs,
                             std::vector<ValueId> updates) {
   if (!status_.ok()) return ValueId::kNone;
-  Result<Shape> made = infer(name, attrs, inputs);
+  Result<std::vector<Shape>> made = infer(name, attrs, inputs);
   if (!made.ok()) return ValueId::kNone;
-  const ValueId output = append_value({name, ValueRole::kActivation, std::move(*made), false,
-                                       static_cast<NodeId>(graph_.nodes.size())});
-  graph_.nodes.push_back(
-      {std::move(name), std::move(attrs), std::move(inputs), output, std::move(updates)});
-  return output;
+  std::vector<ValueId> outputs;
+  for (Shape& shape : *made) {
+    outputs.push_back(append_value({name, ValueRole::kActivation, std::move(shape), false,
+                                    static_cast<NodeId>(graph_.nodes.size())}));
+  }
+  graph_.nodes.push_back({std::move(name), std::move(attrs), std::move(inputs), std::move(outputs),
+                          std::move(updates)});
+  return graph_.nodes.back().output();
+}
+
+ValueId GraphAppender::another_output(ValueId output, Attrs attrs, Storage storage) {
+  const NodeId producer = graph_.value(output).producer;
+  const Node& node = graph_.node(producer);
+  Result<std::vector<Shape>> made = infer(node.name, attrs, node.inputs);
+  if (!made.ok()) return ValueId::kNone;
+  if (made->size() > node.outputs.size()) {
+    Value value{node.name, ValueRole::kActivation, std::move(made->back()), false, producer};
+    value.storage = storage;
+    const ValueId id = append_value(std::move(value));
+    graph_.node(producer).outputs.push_back(id);
+    graph_.node(producer).attrs = std::move(attrs);
+  }
+  return graph_.node(producer).outputs.back();
 }
 
 void GraphAppender::update(std::string name, Attrs attrs, std::vector<ValueId> inputs,
                            std::vector<ValueId> updates) {
   if (!status_.ok() || !infer(name, attrs, inputs).ok()) return;
   graph_.nodes.push_back(
-      {std::move(name), std::move(attrs), std::move(inputs), ValueId::kNone, std::move(updates)});
+      {std::move(name), std::move(attrs), std::move(inputs), {}, std::move(updates)});
 }
 
 void GraphAppender::replace(std::string name, Attrs attrs, std::vector<ValueId> inputs,
                             ValueId output) {
   if (!status_.ok() || !infer(name, attrs, inputs).ok()) return;
   graph_.value(output).producer = static_cast<NodeId>(graph_.nodes.size());
-  graph_.nodes.push_back({std::move(name), std::move(attrs), std::move(inputs), output});
+  graph_.nodes.push_back({std::move(name), std::move(attrs), std::move(inputs), {output}});
 }
 
 ValueId Gradients::of(ValueId value) const {

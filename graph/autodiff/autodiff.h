@@ -20,7 +20,10 @@ class GraphAppender {
   // The output of a new node.
   ValueId node(std::string name, Attrs attrs, std::vector<ValueId> inputs,
                std::vector<ValueId> updates = {});
-  // The same for an operator that only updates.
+  // Gives the node that makes `output` the attributes `attrs`, by which it makes one value more:
+  // that value, stored as `storage`. The same value where it makes it already.
+  ValueId another_output(ValueId output, Attrs attrs, Storage storage);
+  // The same as node() for an operator that only updates.
   void update(std::string name, Attrs attrs, std::vector<ValueId> inputs,
               std::vector<ValueId> updates);
   // Makes `output` again, which a node that was dropped made.
@@ -32,8 +35,8 @@ class GraphAppender {
 
  private:
   ValueId append_value(Value value);
-  Result<Shape> infer(const std::string& name, const Attrs& attrs,
-                      const std::vector<ValueId>& inputs);
+  Result<std::vector<Shape>> infer(const std::string& name, const Attrs& attrs,
+                                   const std::vector<ValueId>& inputs);
 
   Graph& graph_;
   Status status_;

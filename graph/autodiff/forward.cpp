@@ -27,7 +27,8 @@ void append_batch_norm(GraphAppender& to, const Node& node, const TrainingSpec& 
   }
   std::vector<ValueId> inputs{x, statistics, node.inputs[1], node.inputs[2]};
   if (attrs.epilogue.residual) inputs.push_back(node.inputs.back());
-  to.replace(node.name, NormalizeAttrs{attrs.eps, attrs.epilogue}, std::move(inputs), node.output);
+  to.replace(node.name, NormalizeAttrs{attrs.eps, attrs.epilogue}, std::move(inputs),
+             node.output());
 }
 
 }  // namespace
@@ -36,15 +37,15 @@ void append_forward(GraphAppender& to, const std::vector<Node>& nodes,
                     const std::vector<bool>& needs, const TrainingSpec& spec, ValueId scalars) {
   uint32_t stream = 0;
   for (const Node& node : nodes) {
-    const bool needed = needs[static_cast<uint32_t>(node.output)];
+    const bool needed = needs[static_cast<uint32_t>(node.output())];
     if (node.kind() == OpKind::kBatchNorm && (needed || spec.batch_norm == BatchNormMode::kTrain)) {
       append_batch_norm(to, node, spec, scalars);
     } else if (node.kind() == OpKind::kDropout && spec.dropout) {
       const float probability = std::get<DropoutAttrs>(node.attrs).probability;
       to.replace(node.name, DropoutMaskAttrs{probability, stream++}, {node.inputs[0], scalars},
-                 node.output);
+                 node.output());
     } else {
-      to.replace(node.name, node.attrs, node.inputs, node.output);
+      to.replace(node.name, node.attrs, node.inputs, node.output());
     }
   }
 }

@@ -14,7 +14,7 @@ namespace {
 struct Rule {
   Gradients& gradients;
   const Node node;  // A copy: appending moves the graph's.
-  ValueId dy = gradients.of(node.output);
+  ValueId dy = gradients.of(node.output());
 
   GraphAppender& to() const { return gradients.to(); }
   std::string name(std::string_view suffix) const {
@@ -32,7 +32,7 @@ struct Rule {
   ValueId through_activation(Activation activation) const {
     if (activation == Activation::kNone) return dy;
     return to().node(name("activation gradient"), ActivationGradientAttrs{activation},
-                     {dy, node.output});
+                     {dy, node.output()});
   }
 
   // dy before the epilogue, whose residual gets it too.
@@ -188,7 +188,7 @@ struct Rule {
 
   void operator()(const ActivationAttrs& attrs) const {
     const ValueId x = node.inputs[0];
-    const ValueId seen = takes_output(attrs.activation) ? node.output : x;
+    const ValueId seen = takes_output(attrs.activation) ? node.output() : x;
     gradients.add(
         x, to().node(name("gradient"), ActivationGradientAttrs{attrs.activation}, {dy, seen}));
   }
@@ -219,7 +219,7 @@ struct Rule {
   }
 
   void operator()(const ConcatAttrs&) const {
-    const auto channels = static_cast<int32_t>(shape(node.output)[1]);
+    const auto channels = static_cast<int32_t>(shape(node.output())[1]);
     int32_t before = 0;
     for (const ValueId input : node.inputs) {
       const auto own = static_cast<int32_t>(shape(input)[1]);
@@ -235,7 +235,11 @@ struct Rule {
 
   void operator()(const MaxPool2dAttrs& attrs) const {
     const ValueId x = node.inputs[0];
-    gradients.add(x, to().node(name("gradient"), MaxPool2dGradientAttrs{attrs}, {dy, x}));
+    MaxPool2dAttrs with_places = attrs;
+    with_places.places = true;
+    const ValueId places = to().another_output(node.output(), with_places, Storage::kU16);
+    gradients.add(
+        x, to().node(name("gradient"), MaxPool2dGradientAttrs{attrs, image_size(x)}, {dy, places}));
   }
   void operator()(const AvgPool2dAttrs& attrs) const {
     const ValueId x = node.inputs[0];
@@ -249,7 +253,7 @@ struct Rule {
   }
   void operator()(const SoftmaxAttrs&) const {
     gradients.add(node.inputs[0],
-                  to().node(name("gradient"), SoftmaxGradientAttrs{}, {dy, node.output}));
+                  to().node(name("gradient"), SoftmaxGradientAttrs{}, {dy, node.output()}));
   }
   void operator()(const PadAttrs& attrs) const {
     const PadAttrs cut{-attrs.channels_before, -attrs.channels_after, -attrs.top,

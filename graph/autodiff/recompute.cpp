@@ -12,6 +12,7 @@
 // alive at once.
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "graph/autodiff/autodiff.h"
 #include "graph/passes/passes.h"
@@ -60,8 +61,7 @@ uint64_t most_alive(const Graph& graph) {
   uint64_t alive = 0;
   uint64_t most = 0;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const ValueId output = graph.nodes[i].output;
-    if (output != ValueId::kNone) {
+    for (const ValueId output : graph.nodes[i].outputs) {
       const uint64_t bytes = bytes_of(graph.value(output));
       alive += bytes;
       freed[std::max(i, last[static_cast<uint32_t>(output)])] += bytes;
@@ -83,7 +83,7 @@ class Recompute {
         mode_(mode),
         read_back_(graph.values.size(), false),
         ends_block_(find_ends()),
-        seen_(graph.values.size(), 0) {
+        seen_(forward_nodes, 0) {
     for (const Node& node : backward_) {
       for (const ValueId input : node.inputs) read_back_[static_cast<uint32_t>(input)] = true;
     }
@@ -102,17 +102,20 @@ class Recompute {
     };
     for (Node node : backward_) {
       for (const ValueId input : node.inputs) {
-        for (const ValueId value : chain(input)) {
-          Node again = forward_[static_cast<uint32_t>(graph_.value(value).producer)];
+        for (const NodeId maker : chain(input)) {
+          Node again = forward_[static_cast<uint32_t>(maker)];
           again.name += " again";
           rename(again);
-          Value copy = graph_.value(value);
-          copy.name = again.name;
-          again.output = static_cast<ValueId>(made.values.size());
-          made.values.push_back(std::move(copy));
+          for (ValueId& output : again.outputs) {
+            Value copy = graph_.value(output);
+            copy.name = again.name;
+            const auto made_again = static_cast<ValueId>(made.values.size());
+            now[static_cast<uint32_t>(output)] = made_again;
+            dropped_[static_cast<uint32_t>(output)] = false;
+            output = made_again;
+            made.values.push_back(std::move(copy));
+          }
           made.nodes.push_back(std::move(again));
-          now[static_cast<uint32_t>(value)] = made.nodes.back().output;
-          dropped_[static_cast<uint32_t>(value)] = false;
         }
       }
       rename(node);
@@ -133,7 +136,7 @@ class Recompute {
     std::vector<bool> ends(graph_.values.size(), false);
     int alive = 0;
     for (size_t i = 0; i < forward_.size(); ++i) {
-      const ValueId output = forward_[i].output;
+      const ValueId output = forward_[i].output();
       const bool large = output != ValueId::kNone && is_image(graph_.value(output));
       if (large) {
         ++alive;
@@ -150,19 +153,27 @@ class Recompute {
     dropped_.assign(graph_.values.size(), false);
     for (const Node& node : forward_) {
       if (!may_drop(node)) continue;
-      const auto output = static_cast<uint32_t>(node.output);
-      dropped_[output] = true;
-      if (!ends_block_[output]) continue;
+      drop(node, true);
+      if (!ends_block_[static_cast<uint32_t>(node.output())]) continue;
       uint64_t bytes = 0;
-      for (const ValueId value : chain(node.output)) bytes += bytes_of(graph_.value(value));
-      dropped_[output] = bytes <= limit;
+      for (const NodeId maker : chain(node.output())) {
+        for (const ValueId output : forward_[static_cast<uint32_t>(maker)].outputs) {
+          bytes += bytes_of(graph_.value(output));
+        }
+      }
+      drop(node, bytes <= limit);
     }
+  }
+
+  void drop(const Node& node, bool dropped) {
+    for (const ValueId output : node.outputs) dropped_[static_cast<uint32_t>(output)] = dropped;
   }
 
   // What no trained parameter is behind is kept: what it was made of is not there on the way back.
   bool may_drop(const Node& node) const {
-    if (node.output == ValueId::kNone || !needs_[static_cast<uint32_t>(node.output)]) return false;
-    if (!is_image(graph_.value(node.output))) return false;
+    if (node.output() == ValueId::kNone || !needs_[static_cast<uint32_t>(node.output())])
+      return false;
+    if (!is_image(graph_.value(node.output()))) return false;
     if (mode_ == Checkpointing::kBlocks && node.kind() == OpKind::kConv2d) return true;
     if (!is_cheap(node.kind())) return false;
     return mode_ == Checkpointing::kBlocks ||
@@ -175,22 +186,21 @@ class Recompute {
     return !is_image(graph_.values[index]) || read_back_[index] || dropped_[index];
   }
 
-  // The dropped values, in the order of their making, that have to be made again to read `value`.
-  std::vector<ValueId> chain(ValueId value) {
+  // The makers of the dropped values, in their order, that have to run again to read `value`.
+  std::vector<NodeId> chain(ValueId value) {
     ++visit_;
-    std::vector<ValueId> found;
+    std::vector<NodeId> found;
     const auto visit = [&](ValueId id) {
-      const auto index = static_cast<uint32_t>(id);
-      if (!dropped_[index] || seen_[index] == visit_) return;
-      seen_[index] = visit_;
-      found.push_back(id);
+      if (!dropped_[static_cast<uint32_t>(id)]) return;
+      const NodeId maker = graph_.value(id).producer;
+      uint32_t& seen = seen_[static_cast<uint32_t>(maker)];
+      if (std::exchange(seen, visit_) != visit_) found.push_back(maker);
     };
     visit(value);
     for (size_t i = 0; i < found.size(); ++i) {
-      const NodeId producer = graph_.value(found[i]).producer;
-      for (const ValueId input : forward_[static_cast<uint32_t>(producer)].inputs) visit(input);
+      for (const ValueId input : forward_[static_cast<uint32_t>(found[i])].inputs) visit(input);
     }
-    std::ranges::sort(found, {}, [&](ValueId id) { return graph_.value(id).producer; });
+    std::ranges::sort(found);
     return found;
   }
 
@@ -201,7 +211,7 @@ class Recompute {
   std::vector<bool> read_back_;   // By value: whether the way back reads it.
   std::vector<bool> ends_block_;  // By value.
   std::vector<bool> dropped_;     // By value: still to be made again.
-  std::vector<uint32_t> seen_;    // By value: the visit that saw it last.
+  std::vector<uint32_t> seen_;    // By forward node: the visit that saw it last.
   uint32_t visit_ = 0;
 };
 

@@ -19,7 +19,7 @@ std::vector<bool> mark_needed(const Graph& graph) {
     needs[i] = value.role == ValueRole::kParameter && value.trainable;
   }
   for (const Node& node : graph.nodes) {
-    needs[static_cast<uint32_t>(node.output)] = std::ranges::any_of(
+    needs[static_cast<uint32_t>(node.output())] = std::ranges::any_of(
         node.inputs, [&](ValueId id) { return needs[static_cast<uint32_t>(id)]; });
   }
   return needs;
@@ -101,8 +101,7 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
   gradients.add(logits,
                 to.node("loss gradient", CrossEntropyGradientAttrs{}, {logits, targets, scalars}));
   for (size_t i = forward_nodes; i-- > 0;) {
-    const ValueId output = graph.nodes[i].output;
-    if (output == ValueId::kNone || gradients.of(output) == ValueId::kNone) continue;
+    if (gradients.of(graph.nodes[i].output()) == ValueId::kNone) continue;
     append_gradient(gradients, graph.nodes[i]);
     CALDERA_TRY(to.status());
   }
@@ -125,13 +124,13 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
   CALDERA_TRY(to.status());
 
   for (const ValueId precise : {targets, scalars, loss, norms}) {
-    graph.value(precise).full_precision = true;
+    graph.value(precise).storage = Storage::kF32;
   }
   for (Node& node : graph.nodes) {
     const bool statistics = node.kind() == OpKind::kBatchStatistics ||
                             node.kind() == OpKind::kFrozenStatistics ||
                             node.kind() == OpKind::kNormalizeSums;
-    if (statistics) graph.value(node.output).full_precision = true;
+    if (statistics) graph.value(node.output()).storage = Storage::kF32;
   }
   graph.outputs = {loss, logits, norms};
   drop_activations(graph, forward_nodes, std::move(needs), spec.checkpointing);

@@ -28,7 +28,7 @@ inline bool texels_fit(const KernelContext& context, std::initializer_list<Image
   constexpr int64_t kLeastImages = 8;
   return context.capabilities.max_storage_texel_buffers >= texel_buffers &&
          images_a_binding(context.capabilities, values,
-                          texel_buffer_bytes(context.capabilities, context.precision)) >=
+                          texel_buffer_bytes(context.capabilities, context.storage())) >=
              std::min(values.begin()->n, kLeastImages);
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 void emit(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<BatchNormAttrs>(node.attrs);
-  const ImageShape shape = emitter.shape(node.output);
+  const ImageShape shape = emitter.shape(node.output());
   const shader::BatchNormParams p{
       .vectors = emitter.images() * static_cast<uint32_t>(shape.pixels()) * shape.c4(),
       .c4 = shape.c4(),
@@ -19,7 +19,7 @@ void emit(Emitter& emitter, const Node& node) {
       .epilogue = epilogue_bits(attrs.epilogue, true)};
   std::vector<Binding> bindings{emitter.activation(node.inputs[0]),
                                 emitter.weight(node.inputs[1], WeightLayout::kVector),
-                                emitter.activation(node.output)};
+                                emitter.activation(node.output())};
   append_epilogue(emitter, node, 2, true, attrs.epilogue, bindings);
   bindings.push_back(emitter.weight(node.inputs[3], WeightLayout::kVector));
   bindings.push_back(emitter.weight(node.inputs[4], WeightLayout::kVector));

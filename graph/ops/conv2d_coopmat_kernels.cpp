@@ -74,7 +74,7 @@ std::optional<CooperativeFit> fit(const Capabilities& capabilities, const Tile& 
 
 template <const Tile& tile>
 bool supported(const KernelContext& context) {
-  return context.precision == Precision::kFp16 && !shader_spirv(shader_of(tile)).empty() &&
+  return context.storage() == Storage::kF16 && !shader_spirv(shader_of(tile)).empty() &&
          fit(context.capabilities, tile) && is_matrix_product(context);
 }
 

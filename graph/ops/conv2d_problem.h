@@ -52,10 +52,9 @@ shader::Conv2dParams conv2d_params(const WindowAttrs& attrs, const ImageShape& x
 // Of so many images.
 inline shader::Conv2dParams conv2d_params(const Graph& graph, const Node& node, uint32_t images) {
   const Conv2dProblem problem(graph, node);
-  const ImageShape y(graph.value(node.output).shape, Precision::kFp32);
+  const ImageShape y(graph.value(node.output()));
   shader::Conv2dParams p =
-      conv2d_params(problem.attrs, ImageShape(graph.value(node.inputs[0]).shape, Precision::kFp32),
-                    y, problem.weight);
+      conv2d_params(problem.attrs, ImageShape(graph.value(node.inputs[0])), y, problem.weight);
   p.pixels = images * static_cast<uint32_t>(y.pixels());
   p.epilogue = epilogue_bits(problem.attrs.epilogue, problem.attrs.bias);
   return p;
@@ -66,7 +65,7 @@ inline shader::Conv2dParams conv2d_params(const Emitter& emitter, const Node& no
 // Of the whole batch.
 inline shader::Conv2dParams conv2d_params(const KernelContext& context) {
   return conv2d_params(context.graph, context.node,
-                       static_cast<uint32_t>(context.shape(context.node.output).n));
+                       static_cast<uint32_t>(context.shape(context.node.output()).n));
 }
 
 inline std::vector<Binding> conv2d_bindings(Emitter& emitter, const Node& node,
@@ -74,7 +73,7 @@ inline std::vector<Binding> conv2d_bindings(Emitter& emitter, const Node& node,
   const auto& attrs = std::get<Conv2dAttrs>(node.attrs);
   std::vector<Binding> list{emitter.activation(node.inputs[0]),
                             emitter.weight(node.inputs[1], layout),
-                            emitter.activation(node.output)};
+                            emitter.activation(node.output())};
   append_epilogue(emitter, node, 2, attrs.bias, attrs.epilogue, list);
   return list;
 }

@@ -60,8 +60,8 @@ bool direct_supported(const KernelContext& context) {
   const Conv2dProblem problem(context);
   return subgroups_fit(context.capabilities) && kTile.fits(context.capabilities) &&
          groups_are_whole_vectors(problem, kTile.channels()) &&
-         packed_bytes(problem.weight, WeightLayout::kPanels, context.precision) <=
-             texel_buffer_bytes(context.capabilities, context.precision);
+         packed_bytes(problem.weight, WeightLayout::kPanels, context.storage()) <=
+             texel_buffer_bytes(context.capabilities, context.storage());
 }
 
 template <Tile kTile>
@@ -79,7 +79,7 @@ void emit_direct(Emitter& emitter, const Node& node) {
 template <Tile kTile>
 double direct_cost(const KernelContext& context) {
   const Conv2dProblem problem(context);
-  const ImageShape out = context.shape(context.node.output);
+  const ImageShape out = context.shape(context.node.output());
   const auto taps = static_cast<uint64_t>(problem.weight[2] * problem.weight[3]);
   const uint64_t tiles = tile_count(kTile, static_cast<uint64_t>(out.n * out.pixels()),
                                     uint64_t{out.c4()} * 4, context.capabilities.subgroup_size);
@@ -116,7 +116,7 @@ uint64_t element_bytes_of(Winograd winograd, uint64_t tiles, uint32_t c4) {
 template <Winograd kWinograd>
 uint64_t workspace_image_bytes(const KernelContext& context) {
   const ImageShape in = context.shape(context.node.inputs[0]);
-  const ImageShape out = context.shape(context.node.output);
+  const ImageShape out = context.shape(context.node.output());
   return element_bytes_of(kWinograd, kWinograd.image_tiles(out), std::max(in.c4(), out.c4()));
 }
 
@@ -127,15 +127,15 @@ bool winograd_supported(const KernelContext& context) {
   return subgroups_fit(context.capabilities) && kTile.fits(context.capabilities) &&
          attrs.groups == 1 && problem.weight[2] == 3 && problem.weight[3] == 3 &&
          attrs.stride == Size2d{1, 1} && attrs.dilation == Size2d{1, 1} &&
-         packed_bytes(problem.weight, kWinograd.layout(), context.precision) <=
-             texel_buffer_bytes(context.capabilities, Precision::kFp32);
+         packed_bytes(problem.weight, kWinograd.layout(), context.storage()) <=
+             texel_buffer_bytes(context.capabilities, Storage::kF32);
 }
 
 template <Winograd kWinograd, Tile kTile>
 void emit_winograd(Emitter& emitter, const Node& node) {
   const Conv2dProblem problem(emitter.graph(), node);
   const ImageShape in = emitter.shape(node.inputs[0]);
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   const uint64_t tiles = emitter.images() * kWinograd.image_tiles(out);
   const shader::WinogradParams p{
       .conv = conv2d_params(emitter, node),
@@ -162,7 +162,7 @@ void emit_winograd(Emitter& emitter, const Node& node) {
   product.multiply_adds = static_cast<int64_t>(kWinograd.elements() * tiles) *
                           static_cast<int64_t>(in.c) * static_cast<int64_t>(out.c);
 
-  std::vector<Binding> bindings{products, emitter.activation(node.output)};
+  std::vector<Binding> bindings{products, emitter.activation(node.output())};
   append_epilogue(emitter, node, 2, problem.attrs.bias, problem.attrs.epilogue, bindings);
   Dispatch& output = emitter.dispatch(id, ShaderId::winograd_output, p, std::move(bindings),
                                       tiles * out.c4(), lanes);
@@ -173,7 +173,7 @@ void emit_winograd(Emitter& emitter, const Node& node) {
 template <Winograd kWinograd, Tile kTile>
 double winograd_cost(const KernelContext& context) {
   const ImageShape in = context.shape(context.node.inputs[0]);
-  const ImageShape out = context.shape(context.node.output);
+  const ImageShape out = context.shape(context.node.output());
   const uint32_t lanes = context.capabilities.subgroup_size;
   const uint64_t tiles = static_cast<uint64_t>(out.n) * kWinograd.image_tiles(out);
   const uint64_t transforms = ceil_div(tiles * in.c4(), lanes) + ceil_div(tiles * out.c4(), lanes);

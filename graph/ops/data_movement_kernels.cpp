@@ -13,7 +13,7 @@ namespace {
 
 shader::ResampleParams resample_params(const Emitter& emitter, const Node& node) {
   const ImageShape in = emitter.shape(node.inputs[0]);
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   return {.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
           .in_h = static_cast<uint32_t>(in.h),
           .in_w = static_cast<uint32_t>(in.w),
@@ -37,7 +37,7 @@ void emit_resample(Emitter& emitter, const Node& node, const shader::ResamplePar
   emitter
       .dispatch(id_of(emitter.graph(), node),
                 pick<kAccess>(ShaderId::resample, ShaderId::resample_texels), p,
-                {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
                 uint64_t{p.pixels} * p.out_c4)
       .constants.push_back(p.channels_before % 4 == 0);
 }
@@ -79,7 +79,7 @@ void emit_upsample_zeros(Emitter& emitter, const Node& node) {
 template <Access kAccess>
 void emit_interleave(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<InterleaveAttrs>(node.attrs);
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const ImageShape in = emitter.shape(node.inputs[i]);
     const auto [at, from] = attrs.phases[i];
@@ -100,7 +100,7 @@ void emit_interleave(Emitter& emitter, const Node& node) {
     p.pixels = emitter.images() * p.rows * p.columns;
     emitter.dispatch(id_of(emitter.graph(), node),
                      pick<kAccess>(ShaderId::interleave, ShaderId::interleave_texels), p,
-                     {emitter.activation(node.inputs[i]), emitter.activation(node.output)},
+                     {emitter.activation(node.inputs[i]), emitter.activation(node.output())},
                      uint64_t{p.pixels} * p.c4);
   }
 }
@@ -112,7 +112,7 @@ bool phases_fit_texels(const KernelContext& context) {
 }
 
 void emit_concat(Emitter& emitter, const Node& node) {
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   uint32_t first = 0;
   for (const ValueId& input : node.inputs) {
     const ImageShape in = emitter.shape(input);
@@ -125,7 +125,7 @@ void emit_concat(Emitter& emitter, const Node& node) {
                                  .first = first,
                                  .width = last ? out.c4() * 4 - first : channels};
     emitter.dispatch(id_of(emitter.graph(), node), ShaderId::concat, p,
-                     {emitter.activation(input), emitter.activation(node.output)},
+                     {emitter.activation(input), emitter.activation(node.output())},
                      uint64_t{p.pixels} * p.width);
     first += channels;
   }
@@ -138,28 +138,42 @@ bool flatten_is_view(const KernelContext& context) {
 
 void emit_flatten(Emitter& emitter, const Node& node) {
   const ImageShape in = emitter.shape(node.inputs[0]);
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   const shader::LayoutParams p{.images = emitter.images(),
                                .channels = static_cast<uint32_t>(in.c),
                                .c4 = in.c4(),
                                .pixels = static_cast<uint32_t>(in.pixels())};
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::flatten, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
                    uint64_t{p.images} * out.c4());
 }
 
+// Between f32 and 16 bits; the shader is compiled for the latter.
+void emit_convert(Emitter& emitter, const Node& node) {
+  const ImageShape in = emitter.shape(node.inputs[0]);
+  const ImageShape out = emitter.shape(node.output());
+  const bool widens = out.storage == Storage::kF32;
+  const StoredShader shader = widens ? StoredShader{ShaderId::to_f32, in.storage}
+                                     : StoredShader{ShaderId::from_f32, out.storage};
+  const shader::ConvertParams p{.vectors = emitter.images() * static_cast<uint32_t>(out.pixels()) *
+                                           out.c4()};
+  emitter.dispatch(id_of(emitter.graph(), node), shader, p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
+                   p.vectors);
+}
+
 bool unflatten_is_view(const KernelContext& context) {
-  return context.shape(context.node.output).pixels() == 1;
+  return context.shape(context.node.output()).pixels() == 1;
 }
 
 void emit_unflatten(Emitter& emitter, const Node& node) {
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   const shader::LayoutParams p{.images = emitter.images(),
                                .channels = static_cast<uint32_t>(out.c),
                                .c4 = out.c4(),
                                .pixels = static_cast<uint32_t>(out.pixels())};
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::unflatten, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
                    uint64_t{p.images} * p.pixels * p.c4);
 }
 
@@ -171,6 +185,7 @@ constexpr auto kSubsample =
 constexpr KernelVariant kConcat[] = {{"concat_element", nullptr, emit_concat}};
 constexpr KernelVariant kFlatten[] = {{"flatten_view", flatten_is_view, nullptr},
                                       {"flatten_vector", nullptr, emit_flatten}};
+constexpr KernelVariant kConvert[] = {{"convert_vector", nullptr, emit_convert}};
 constexpr auto kUpsampleZeros =
     both_ways(input_fits_texels, "upsample_zeros_texels", emit_upsample_zeros<Access::kTexels>,
               "upsample_zeros_vector", emit_upsample_zeros<Access::kStorage>);
@@ -193,6 +208,9 @@ std::span<const KernelVariant> concat_kernels() {
 }
 std::span<const KernelVariant> flatten_kernels() {
   return kFlatten;
+}
+std::span<const KernelVariant> convert_kernels() {
+  return kConvert;
 }
 std::span<const KernelVariant> upsample_zeros_kernels() {
   return kUpsampleZeros;

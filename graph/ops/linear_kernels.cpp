@@ -24,6 +24,11 @@ uint64_t blocks_a_unit(const Capabilities& capabilities, uint64_t block_bytes, u
   return std::lcm(alignment / std::gcd(alignment, block_bytes), uint64_t{multiple});
 }
 
+// Of the weight matrix for such an input.
+uint64_t bytes_of_four_rows(const ImageShape& in) {
+  return 4 * uint64_t{vectors(in.c)} * 4 * element_bytes(in.storage);
+}
+
 // A weight matrix may be more than the `most_bytes` that one binding spans (VGG's first holds
 // 411 MB), so a dispatch takes as many rows as fit: `each(params, bindings)` is called for every
 // such part.
@@ -32,10 +37,10 @@ void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t 
               uint64_t most_bytes, Each each) {
   const auto& attrs = std::get<LinearAttrs>(node.attrs);
   const ImageShape in = emitter.shape(node.inputs[0]);
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   const Binding weight = emitter.weight(node.inputs[1], layout);
 
-  const uint64_t block_bytes = 4 * in.image_bytes();  // Four rows of the matrix.
+  const uint64_t block_bytes = bytes_of_four_rows(in);
   const uint64_t most = most_bytes / block_bytes;
   const uint64_t unit = blocks_a_unit(emitter.capabilities(), block_bytes, multiple);
   const uint64_t all_blocks = round_up(out.c4(), multiple);
@@ -44,7 +49,8 @@ void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t 
   const auto step = static_cast<uint32_t>(std::min<uint64_t>(most_blocks, all_blocks));
   for (uint32_t first = 0; first < out.c4(); first += step) {
     const shader::LinearParams p{.images = emitter.images(),
-                                 .in4 = in.c4(),
+                                 .in4 = vectors(in.c),
+                                 .in_c4 = in.c4(),
                                  .out4 = out.c4(),
                                  .out_c = static_cast<uint32_t>(out.c),
                                  .first_block = first,
@@ -54,7 +60,7 @@ void for_rows(Emitter& emitter, const Node& node, WeightLayout layout, uint32_t 
     rows.offset = first * block_bytes;
     rows.size = std::min<uint64_t>(step, all_blocks - first) * block_bytes;
     std::vector<Binding> bindings{emitter.activation(node.inputs[0]), rows,
-                                  emitter.activation(node.output)};
+                                  emitter.activation(node.output())};
     append_epilogue(emitter, node, 2, attrs.bias, attrs.epilogue, bindings);
     each(p, std::move(bindings));
   }
@@ -73,7 +79,7 @@ void emit_tile(Emitter& emitter, const Node& node) {
 
 double tile_cost(const KernelContext& context) {
   const ImageShape in = context.shape(context.node.inputs[0]);
-  const ImageShape out = context.shape(context.node.output);
+  const ImageShape out = context.shape(context.node.output());
   const double tiles = std::ceil(static_cast<double>(out.n) / kTileImages) * out.c4();
   return guessed_seconds_of_invocations(context.capabilities, tiles,
                                         4.0 * kTileImages * static_cast<double>(in.c), kTileRate);
@@ -88,17 +94,17 @@ uint32_t panel_images(uint32_t images) {
 }
 
 bool panel_supported(const KernelContext& context) {
-  const uint64_t block_bytes = 4 * context.shape(context.node.inputs[0]).image_bytes();
+  const uint64_t block_bytes = bytes_of_four_rows(context.shape(context.node.inputs[0]));
   const uint64_t unit = blocks_a_unit(context.capabilities, block_bytes, kPanelBlocks);
   return subgroups_fit(context.capabilities) &&
-         unit * block_bytes <= texel_buffer_bytes(context.capabilities, context.precision);
+         unit * block_bytes <= texel_buffer_bytes(context.capabilities, context.storage());
 }
 
 void emit_panel(Emitter& emitter, const Node& node) {
   const uint32_t lanes = emitter.capabilities().subgroup_size;
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   for_rows(emitter, node, WeightLayout::kPanels, kPanelBlocks,
-           texel_buffer_bytes(emitter.capabilities(), out.precision),
+           texel_buffer_bytes(emitter.capabilities(), out.storage),
            [&](const shader::LinearParams& p, std::vector<Binding> bindings) {
              const uint32_t images = panel_images(p.images);
              const uint64_t subgroups =
@@ -113,7 +119,7 @@ void emit_panel(Emitter& emitter, const Node& node) {
 
 double panel_cost(const KernelContext& context) {
   const ImageShape in = context.shape(context.node.inputs[0]);
-  const ImageShape out = context.shape(context.node.output);
+  const ImageShape out = context.shape(context.node.output());
   const uint32_t images = panel_images(static_cast<uint32_t>(out.n));
   const double loads =
       static_cast<double>(ceil_div(static_cast<uint64_t>(out.n), images)) * out.c4() * in.c4();

@@ -13,10 +13,10 @@ shader::Conv2dParams linear_params(const Graph& graph, const Node& node, uint32_
   return {.pixels = images,
           .in_h = 1,
           .in_w = 1,
-          .in_c4 = vectors(weight[1]),
+          .in_c4 = stored_vectors(weight[1]),
           .out_h = 1,
           .out_w = 1,
-          .out_c4 = vectors(weight[0]),
+          .out_c4 = stored_vectors(weight[0]),
           .out_c = static_cast<uint32_t>(weight[0]),
           .kernel_h = 1,
           .kernel_w = 1,
@@ -39,7 +39,7 @@ bool is_matrix_product(const KernelContext& context) {
       !groups_are_whole_vectors(Conv2dProblem(context), 4)) {
     return false;
   }
-  return packed_bytes(weight, WeightLayout::kHwio, context.precision) <=
+  return packed_bytes(weight, WeightLayout::kHwio, context.storage()) <=
          context.capabilities.max_storage_buffer_range;
 }
 
@@ -50,7 +50,7 @@ shader::Conv2dParams product_params(const Graph& graph, const Node& node, uint32
 
 shader::Conv2dParams product_params(const KernelContext& context) {
   return product_params(context.graph, context.node,
-                        static_cast<uint32_t>(context.shape(context.node.output).n));
+                        static_cast<uint32_t>(context.shape(context.node.output()).n));
 }
 
 std::vector<Binding> product_bindings(Emitter& emitter, const Node& node) {
@@ -60,7 +60,7 @@ std::vector<Binding> product_bindings(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<LinearAttrs>(node.attrs);
   std::vector<Binding> bindings{emitter.activation(node.inputs[0]),
                                 emitter.weight(node.inputs[1], WeightLayout::kHwio),
-                                emitter.activation(node.output)};
+                                emitter.activation(node.output())};
   append_epilogue(emitter, node, 2, attrs.bias, attrs.epilogue, bindings);
   return bindings;
 }

@@ -19,9 +19,8 @@ constexpr uint64_t kLeastPixels = 32;
 
 template <Access kAccess>
 uint64_t most_bytes(const Emitter& emitter) {
-  return kAccess == Access::kTexels
-             ? texel_buffer_bytes(emitter.capabilities(), emitter.precision())
-             : emitter.capabilities().max_storage_buffer_range;
+  return kAccess == Access::kTexels ? texel_buffer_bytes(emitter.capabilities(), emitter.storage())
+                                    : emitter.capabilities().max_storage_buffer_range;
 }
 
 // Whether a shader may bind so many texel buffers, and one spans enough of the normalised value,
@@ -108,16 +107,16 @@ void emit_statistics(Emitter& emitter, const Node& node) {
     sums.walk.append_to(dispatch.constants);
   }
   emitter.dispatch(id, ShaderId::finish_statistics, sums.params,
-                   {sums.workspace, pivot, emitter.whole(node.output)}, shape.c4());
+                   {sums.workspace, pivot, emitter.whole(node.output())}, shape.c4());
 }
 
 void emit_frozen(Emitter& emitter, const Node& node) {
-  const ImageShape shape = emitter.shape(node.output);
+  const ImageShape shape = emitter.shape(node.output());
   const shader::StatisticsParams p{.c4 = shape.c4()};
   emitter.dispatch(
       id_of(emitter.graph(), node), ShaderId::frozen_statistics, p,
       {emitter.weight(node.inputs[0], WeightLayout::kVector),
-       emitter.weight(node.inputs[1], WeightLayout::kVector), emitter.whole(node.output)},
+       emitter.weight(node.inputs[1], WeightLayout::kVector), emitter.whole(node.output())},
       shape.c4());
 }
 
@@ -143,7 +142,7 @@ uint64_t normalize_invocations(const shader::NormalizeParams& p, const Walk& wal
 template <Access kAccess>
 void emit_normalize(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<NormalizeAttrs>(node.attrs);
-  shader::NormalizeParams p = normalize_params(emitter, emitter.shape(node.output), attrs.eps);
+  shader::NormalizeParams p = normalize_params(emitter, emitter.shape(node.output()), attrs.eps);
   p.epilogue = epilogue_bits(attrs.epilogue, false);
   const Walk walk = walk_of(emitter, p.c4);
   const Binding x = emitter.activation(node.inputs[0]);
@@ -153,7 +152,7 @@ void emit_normalize(Emitter& emitter, const Node& node) {
       {x, emitter.whole(node.inputs[1]), emitter.weight(node.inputs[2], WeightLayout::kVector),
        emitter.weight(node.inputs[3], WeightLayout::kVector),
        attrs.epilogue.residual ? emitter.activation(node.inputs.back()) : x,
-       emitter.activation(node.output)},
+       emitter.activation(node.output())},
       normalize_invocations(p, walk), walk.workgroup(emitter));
   dispatch.constants.push_back(any_activation(attrs.epilogue));
   walk.append_to(dispatch.constants);
@@ -202,7 +201,7 @@ void emit_normalize_sums(Emitter& emitter, const Node& node) {
   const ValueId* updates = node.updates.data();
   Dispatch& finish = emitter.dispatch(
       id, ShaderId::finish_sums, sums.params,
-      {sums.workspace, emitter.whole(node.output), gradient(attrs.weight_gradient, updates),
+      {sums.workspace, emitter.whole(node.output()), gradient(attrs.weight_gradient, updates),
        gradient(attrs.bias_gradient, updates + attrs.weight_gradient)},
       shape.c4());
   finish.constants.push_back(attrs.weight_gradient);
@@ -212,13 +211,13 @@ void emit_normalize_sums(Emitter& emitter, const Node& node) {
 template <Access kAccess>
 void emit_normalize_gradient(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<NormalizeGradientAttrs>(node.attrs);
-  shader::NormalizeParams p = normalize_params(emitter, emitter.shape(node.output), attrs.eps);
+  shader::NormalizeParams p = normalize_params(emitter, emitter.shape(node.output()), attrs.eps);
   p.frozen = attrs.frozen;
   const Walk walk = walk_of(emitter, p.c4);
   std::vector<Binding> bindings = normalize_bindings(
       emitter, node, emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]));
   bindings.push_back(emitter.whole(attrs.frozen ? node.inputs[2] : node.inputs[5]));
-  bindings.push_back(emitter.activation(node.output));
+  bindings.push_back(emitter.activation(node.output()));
   Dispatch& dispatch = emitter.dispatch(
       id_of(emitter.graph(), node),
       pick<kAccess>(ShaderId::normalize_gradient, ShaderId::normalize_gradient_texels), p,

@@ -34,6 +34,7 @@ constexpr std::array kOps = {
     OpRow{OpKind::kPad, "pad", pad_kernels},
     OpRow{OpKind::kSubsample, "subsample", subsample_kernels},
     OpRow{OpKind::kFlatten, "flatten", flatten_kernels},
+    OpRow{OpKind::kConvert, "convert", convert_kernels},
     OpRow{OpKind::kDropout, "dropout", dropout_kernels},
     OpRow{OpKind::kBatchStatistics, "batch_statistics", batch_statistics_kernels},
     OpRow{OpKind::kFrozenStatistics, "frozen_statistics", frozen_statistics_kernels},
@@ -90,14 +91,10 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
-uint64_t texel_buffer_bytes(const Capabilities& capabilities, Precision precision) {
-  const uint64_t vector_bytes = 4 * element_bytes(precision);
+uint64_t texel_buffer_bytes(const Capabilities& capabilities, Storage storage) {
+  const uint64_t vector_bytes = 4 * element_bytes(storage);
   return std::min<uint64_t>(capabilities.max_storage_buffer_range,
                             capabilities.max_texel_buffer_elements * vector_bytes);
-}
-
-std::string_view precision_name(Precision precision) {
-  return precision == Precision::kFp16 ? "fp16" : "fp32";
 }
 
 std::string_view activation_name(Activation activation) {
@@ -118,8 +115,22 @@ std::string_view activation_name(Activation activation) {
   return "?";
 }
 
-Result<Shape> infer_shape(const Attrs& attrs, const std::vector<Shape>& inputs) {
-  return std::visit([&](const auto& op) { return infer(op, inputs); }, attrs);
+namespace {
+
+Result<std::vector<Shape>> as_list(Result<std::vector<Shape>> shapes) {
+  return shapes;
+}
+Result<std::vector<Shape>> as_list(Result<Shape> shape) {
+  if (!shape.ok()) return shape.error();
+  std::vector<Shape> list;
+  if (!shape->empty()) list.push_back(std::move(*shape));
+  return list;
+}
+
+}  // namespace
+
+Result<std::vector<Shape>> infer_shapes(const Attrs& attrs, const std::vector<Shape>& inputs) {
+  return std::visit([&](const auto& op) { return as_list(infer(op, inputs)); }, attrs);
 }
 
 }  // namespace caldera

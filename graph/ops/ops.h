@@ -1,5 +1,6 @@
-// Every operator's shape rule, and the one table of operators. A rule checks what its operator
-// needs of its inputs and says what does not fit; the caller adds the node's name.
+// Every operator's shape rule. A rule checks what its operator needs of its inputs and says what
+// does not fit; the caller adds the node's name. It gives the shape of the only output, empty where
+// the operator only updates, or a list of several (infer_shapes() makes a list of either).
 #pragma once
 
 #include <string_view>
@@ -15,7 +16,7 @@ Result<Shape> infer(const ActivationAttrs& attrs, const std::vector<Shape>& inpu
 Result<Shape> infer(const AddAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const MultiplyAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const ConcatAttrs& attrs, const std::vector<Shape>& inputs);
-Result<Shape> infer(const MaxPool2dAttrs& attrs, const std::vector<Shape>& inputs);
+Result<std::vector<Shape>> infer(const MaxPool2dAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const AvgPool2dAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const AdaptiveAvgPool2dAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const LinearAttrs& attrs, const std::vector<Shape>& inputs);
@@ -23,6 +24,7 @@ Result<Shape> infer(const SoftmaxAttrs& attrs, const std::vector<Shape>& inputs)
 Result<Shape> infer(const PadAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const SubsampleAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const FlattenAttrs& attrs, const std::vector<Shape>& inputs);
+Result<Shape> infer(const ConvertAttrs& attrs, const std::vector<Shape>& inputs);
 Result<Shape> infer(const DropoutAttrs& attrs, const std::vector<Shape>& inputs);
 // Of training; an empty shape where an operator only updates.
 Result<Shape> infer(const BatchStatisticsAttrs& attrs, const std::vector<Shape>& inputs);

@@ -65,7 +65,7 @@ void emit_norms(Emitter& emitter, const Node& node) {
     first = end;
   }
   const shader::GradientNormsParams p{.parameters = static_cast<uint32_t>(gradients.size())};
-  const Binding norms = emitter.whole(node.output);
+  const Binding norms = emitter.whole(node.output());
   emitter.dispatch(id, ShaderId::gradient_norms, p,
                    {pieces, emitter.table(std::move(ranges)), norms}, p.parameters);
   emitter.dispatch(id, ShaderId::total_norm, p, {norms}, 1);

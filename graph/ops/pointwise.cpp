@@ -57,6 +57,12 @@ Result<Shape> infer(const SoftmaxAttrs&, const std::vector<Shape>& inputs) {
   return infer_unary(inputs);
 }
 
+Result<Shape> infer(const ConvertAttrs&, const std::vector<Shape>& inputs) {
+  CALDERA_TRY(expect_inputs(inputs, 1));
+  CALDERA_TRY(expect_activation(inputs[0]));
+  return inputs[0];
+}
+
 Result<Shape> infer(const DropoutAttrs&, const std::vector<Shape>& inputs) {
   return infer_unary(inputs);
 }

@@ -11,7 +11,7 @@ namespace caldera {
 namespace {
 
 shader::PointwiseParams params(const Emitter& emitter, const Node& node, Activation activation) {
-  const ImageShape shape = emitter.shape(node.output);
+  const ImageShape shape = emitter.shape(node.output());
   const uint32_t image_vectors = static_cast<uint32_t>(shape.pixels()) * shape.c4();
   return {.vectors = emitter.images() * image_vectors,
           .image_vectors = image_vectors,
@@ -25,7 +25,7 @@ shader::PointwiseParams params(const Emitter& emitter, const Node& node, Activat
 void emit_activation(Emitter& emitter, const Node& node) {
   const auto p = params(emitter, node, std::get<ActivationAttrs>(node.attrs).activation);
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::activation, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
                    p.vectors);
 }
 
@@ -36,7 +36,7 @@ void emit_binary(Emitter& emitter, const Node& node, Activation activation, bool
   p.broadcast = graph.value(node.inputs[1]).shape != graph.value(node.inputs[0]).shape;
   emitter.dispatch(id_of(graph, node), ShaderId::binary, p,
                    {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
-                    emitter.activation(node.output)},
+                    emitter.activation(node.output())},
                    p.vectors);
 }
 
@@ -54,19 +54,19 @@ void emit_activation_gradient(Emitter& emitter, const Node& node) {
   Dispatch& dispatch =
       emitter.dispatch(id_of(emitter.graph(), node), kShader, p,
                        {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
-                        emitter.activation(node.output)},
+                        emitter.activation(node.output())},
                        p.vectors);
   dispatch.constants.push_back(p.activation);
 }
 
 bool activation_gradient_texels_fit(const KernelContext& context) {
-  return texels_fit(context, {context.shape(context.node.output)}, 2);
+  return texels_fit(context, {context.shape(context.node.output())}, 2);
 }
 
 void emit_dropout_mask(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<DropoutMaskAttrs>(node.attrs);
-  const ImageShape shape = emitter.shape(node.output);
-  const Binding output = emitter.activation(node.output);
+  const ImageShape shape = emitter.shape(node.output());
+  const Binding output = emitter.activation(node.output());
   const shader::DropoutParams p{
       .first_image = static_cast<uint32_t>(output.offset / shape.image_bytes()),
       .vectors = emitter.images() * static_cast<uint32_t>(shape.pixels()) * shape.c4(),

@@ -27,8 +27,15 @@ Result<Shape> infer_pool(const PoolAttrs& attrs, Size2d dilation,
 
 }  // namespace
 
-Result<Shape> infer(const MaxPool2dAttrs& attrs, const std::vector<Shape>& inputs) {
-  return infer_pool(attrs, attrs.dilation, inputs);
+Result<std::vector<Shape>> infer(const MaxPool2dAttrs& attrs, const std::vector<Shape>& inputs) {
+  CALDERA_TRY_ASSIGN(const Shape pooled, infer_pool(attrs, attrs.dilation, inputs));
+  constexpr int64_t kMostTaps = 65'535;  // Their numbers are kept in 16 bits.
+  if (attrs.places && int64_t{attrs.kernel.h} * attrs.kernel.w > kMostTaps) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("a window of {}x{} has no gradient: {} taps are the most",
+                             attrs.kernel.h, attrs.kernel.w, kMostTaps)};
+  }
+  return std::vector<Shape>(attrs.places ? 2 : 1, pooled);
 }
 
 Result<Shape> infer(const AvgPool2dAttrs& attrs, const std::vector<Shape>& inputs) {

@@ -12,7 +12,7 @@ namespace {
 
 shader::PoolParams params(const Emitter& emitter, const Node& node) {
   const ImageShape in = emitter.shape(node.inputs[0]);
-  const ImageShape out = emitter.shape(node.output);
+  const ImageShape out = emitter.shape(node.output());
   return {.pixels = emitter.images() * static_cast<uint32_t>(out.pixels()),
           .channels = static_cast<uint32_t>(out.c),
           .c4 = out.c4(),
@@ -32,11 +32,15 @@ void set_window(const PoolAttrs& attrs, shader::PoolParams& p) {
   p.stride_w = static_cast<uint32_t>(attrs.stride.w);
   p.pad_h = static_cast<uint32_t>(attrs.padding.h);
   p.pad_w = static_cast<uint32_t>(attrs.padding.w);
+  if constexpr (std::is_same_v<PoolAttrs, MaxPool2dAttrs>) {
+    p.dilation_h = static_cast<uint32_t>(attrs.dilation.h);
+    p.dilation_w = static_cast<uint32_t>(attrs.dilation.w);
+  }
 }
 
 void emit(Emitter& emitter, const Node& node, ShaderId shader, const shader::PoolParams& p) {
   emitter.dispatch(id_of(emitter.graph(), node), shader, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
                    uint64_t{p.pixels} * p.c4);
 }
 
@@ -45,9 +49,16 @@ void emit_max(Emitter& emitter, const Node& node) {
   const auto& attrs = std::get<MaxPool2dAttrs>(node.attrs);
   shader::PoolParams p = params(emitter, node);
   set_window(attrs, p);
-  p.dilation_h = static_cast<uint32_t>(attrs.dilation.h);
-  p.dilation_w = static_cast<uint32_t>(attrs.dilation.w);
-  emit(emitter, node, pick<kAccess>(ShaderId::max_pool2d, ShaderId::max_pool2d_texels), p);
+  if (!attrs.places) {
+    emit(emitter, node, pick<kAccess>(ShaderId::max_pool2d, ShaderId::max_pool2d_texels), p);
+    return;
+  }
+  emitter.dispatch(id_of(emitter.graph(), node),
+                   pick<kAccess>(ShaderId::max_pool2d_places, ShaderId::max_pool2d_places_texels),
+                   p,
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output()),
+                    emitter.activation(node.outputs[1])},
+                   uint64_t{p.pixels} * p.c4);
 }
 
 template <Access kAccess>
@@ -69,7 +80,7 @@ void emit_adaptive_avg(Emitter& emitter, const Node& node) {
 // Of the forward pool of dy's windows over dx's pixels.
 shader::PoolParams gradient_params(const Emitter& emitter, const Node& node) {
   const ImageShape dy = emitter.shape(node.inputs[0]);
-  const ImageShape dx = emitter.shape(node.output);
+  const ImageShape dx = emitter.shape(node.output());
   return {.pixels = emitter.images() * static_cast<uint32_t>(dx.pixels()),
           .channels = static_cast<uint32_t>(dx.c),
           .c4 = dx.c4(),
@@ -81,30 +92,16 @@ shader::PoolParams gradient_params(const Emitter& emitter, const Node& node) {
           .dilation_w = 1};
 }
 
-// Bytes of the places of an image's greatest.
-uint64_t places_bytes(const KernelContext& context) {
-  const ImageShape dy = context.shape(context.node.inputs[0]);
-  return static_cast<uint64_t>(dy.pixels()) * dy.c4() * sizeof(uint32_t[2]);
-}
-
 template <Access kAccess>
 void emit_max_gradient(Emitter& emitter, const Node& node) {
   const MaxPool2dAttrs& pool = std::get<MaxPool2dGradientAttrs>(node.attrs).pool;
-  const NodeId id = id_of(emitter.graph(), node);
   shader::PoolParams p = gradient_params(emitter, node);
   set_window(pool, p);
-  p.dilation_h = static_cast<uint32_t>(pool.dilation.h);
-  p.dilation_w = static_cast<uint32_t>(pool.dilation.w);
-  shader::PoolParams windows = p;
-  windows.pixels = emitter.images() * p.out_h * p.out_w;
-  const uint64_t all = uint64_t{windows.pixels} * p.c4;
-  const Binding places = emitter.workspace(all * sizeof(uint32_t[2]));
-  emitter.dispatch(id,
-                   pick<kAccess>(ShaderId::max_pool2d_places, ShaderId::max_pool2d_places_texels),
-                   windows, {emitter.activation(node.inputs[1]), places}, all);
   emitter.dispatch(
-      id, pick<kAccess>(ShaderId::max_pool2d_gradient, ShaderId::max_pool2d_gradient_texels), p,
-      {emitter.activation(node.inputs[0]), places, emitter.activation(node.output)},
+      id_of(emitter.graph(), node),
+      pick<kAccess>(ShaderId::max_pool2d_gradient, ShaderId::max_pool2d_gradient_texels), p,
+      {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
+       emitter.activation(node.output())},
       uint64_t{p.pixels} * p.c4);
 }
 
@@ -126,26 +123,25 @@ void emit_adaptive_avg_gradient(Emitter& emitter, const Node& node) {
        gradient_params(emitter, node));
 }
 
-bool inputs_fit_texels(const KernelContext& context) {
-  const ImageShape first = context.shape(context.node.inputs.front());
-  return texels_fit(context, {first, context.shape(context.node.inputs.back())}, 1);
+bool input_fits_texels(const KernelContext& context) {
+  return texels_fit(context, {context.shape(context.node.inputs[0])}, 1);
 }
 
-constexpr auto kMax = both_ways(inputs_fit_texels, "max_pool2d_texels", emit_max<Access::kTexels>,
+constexpr auto kMax = both_ways(input_fits_texels, "max_pool2d_texels", emit_max<Access::kTexels>,
                                 "max_pool2d_vector", emit_max<Access::kStorage>);
-constexpr auto kAvg = both_ways(inputs_fit_texels, "avg_pool2d_texels", emit_avg<Access::kTexels>,
+constexpr auto kAvg = both_ways(input_fits_texels, "avg_pool2d_texels", emit_avg<Access::kTexels>,
                                 "avg_pool2d_vector", emit_avg<Access::kStorage>);
 constexpr auto kAdaptiveAvg =
-    both_ways(inputs_fit_texels, "adaptive_avg_pool2d_texels", emit_adaptive_avg<Access::kTexels>,
+    both_ways(input_fits_texels, "adaptive_avg_pool2d_texels", emit_adaptive_avg<Access::kTexels>,
               "adaptive_avg_pool2d_vector", emit_adaptive_avg<Access::kStorage>);
 constexpr auto kMaxGradient =
-    both_ways(inputs_fit_texels, "max_pool2d_gradient_texels", emit_max_gradient<Access::kTexels>,
-              "max_pool2d_gradient_vector", emit_max_gradient<Access::kStorage>, places_bytes);
+    both_ways(input_fits_texels, "max_pool2d_gradient_texels", emit_max_gradient<Access::kTexels>,
+              "max_pool2d_gradient_vector", emit_max_gradient<Access::kStorage>);
 constexpr auto kAvgGradient =
-    both_ways(inputs_fit_texels, "avg_pool2d_gradient_texels", emit_avg_gradient<Access::kTexels>,
+    both_ways(input_fits_texels, "avg_pool2d_gradient_texels", emit_avg_gradient<Access::kTexels>,
               "avg_pool2d_gradient_vector", emit_avg_gradient<Access::kStorage>);
 constexpr auto kAdaptiveAvgGradient =
-    both_ways(inputs_fit_texels, "adaptive_avg_pool2d_gradient_texels",
+    both_ways(input_fits_texels, "adaptive_avg_pool2d_gradient_texels",
               emit_adaptive_avg_gradient<Access::kTexels>, "adaptive_avg_pool2d_gradient_vector",
               emit_adaptive_avg_gradient<Access::kStorage>);
 

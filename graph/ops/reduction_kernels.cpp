@@ -42,7 +42,7 @@ void emit_sum_pixels(Emitter& emitter, const Node& node) {
                                   .pixels = static_cast<uint32_t>(shape.pixels()),
                                   .c4 = shape.c4()};
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::sum_pixels, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)},
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
                    uint64_t{p.images} * p.c4);
 }
 

@@ -14,16 +14,17 @@ shader::SoftmaxParams params(const ImageShape& shape, uint32_t images) {
 }
 
 void emit(Emitter& emitter, const Node& node) {
-  const shader::SoftmaxParams p = params(emitter.shape(node.output), emitter.images());
+  const shader::SoftmaxParams p = params(emitter.shape(node.output()), emitter.images());
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::softmax, p,
-                   {emitter.activation(node.inputs[0]), emitter.activation(node.output)}, p.pixels);
+                   {emitter.activation(node.inputs[0]), emitter.activation(node.output())},
+                   p.pixels);
 }
 
 void emit_gradient(Emitter& emitter, const Node& node) {
-  const shader::SoftmaxParams p = params(emitter.shape(node.output), emitter.images());
+  const shader::SoftmaxParams p = params(emitter.shape(node.output()), emitter.images());
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::softmax_gradient, p,
                    {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
-                    emitter.activation(node.output)},
+                    emitter.activation(node.output())},
                    p.pixels);
 }
 
@@ -31,7 +32,7 @@ void emit_cross_entropy(Emitter& emitter, const Node& node) {
   const shader::SoftmaxParams p = params(emitter.shape(node.inputs[0]), emitter.images());
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::cross_entropy, p,
                    {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
-                    emitter.activation(node.output)},
+                    emitter.activation(node.output())},
                    p.pixels);
 }
 
@@ -39,7 +40,7 @@ void emit_cross_entropy_gradient(Emitter& emitter, const Node& node) {
   const shader::SoftmaxParams p = params(emitter.shape(node.inputs[0]), emitter.images());
   emitter.dispatch(id_of(emitter.graph(), node), ShaderId::cross_entropy_gradient, p,
                    {emitter.activation(node.inputs[0]), emitter.activation(node.inputs[1]),
-                    emitter.whole(node.inputs[2]), emitter.activation(node.output)},
+                    emitter.whole(node.inputs[2]), emitter.activation(node.output())},
                    p.pixels);
 }
 

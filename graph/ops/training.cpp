@@ -43,11 +43,11 @@ Result<Shape> like_first_of_two(const std::vector<Shape>& inputs) {
   return inputs[0];
 }
 
-// Of a pool's gradient: dx, once the pool of `x` is seen to have the shape of dy.
+// The shape of a pool's gradient, dx, after checking that the pool of `x` has the shape of dy.
 template <typename PoolAttrs>
 Result<Shape> infer_pool_gradient(const PoolAttrs& pool, const Shape& dy, const Shape& x) {
-  CALDERA_TRY_ASSIGN(const Shape pooled, infer(pool, {x}));
-  CALDERA_TRY(expect_shape(dy, pooled, "a gradient"));
+  CALDERA_TRY_ASSIGN(const std::vector<Shape> pooled, infer_shapes(pool, {x}));
+  CALDERA_TRY(expect_shape(dy, pooled[0], "a gradient"));
   return x;
 }
 
@@ -198,13 +198,9 @@ Result<Shape> infer(const InterleaveAttrs& attrs, const std::vector<Shape>& inpu
 
 Result<Shape> infer(const MaxPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs) {
   CALDERA_TRY(expect_inputs(inputs, 2));
-  constexpr int64_t kMostTaps = 65'535;  // Their numbers are kept in 16 bits.
-  if (int64_t{attrs.pool.kernel.h} * attrs.pool.kernel.w > kMostTaps) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("a window of {}x{} has no gradient: {} taps are the most",
-                             attrs.pool.kernel.h, attrs.pool.kernel.w, kMostTaps)};
-  }
-  return infer_pool_gradient(attrs.pool, inputs[0], inputs[1]);
+  CALDERA_TRY(expect_image(inputs[0]));
+  CALDERA_TRY(expect_shape(inputs[1], inputs[0], "places"));
+  return infer_pool_gradient(attrs.pool, inputs[0], image_like(inputs[0], attrs.input));
 }
 
 Result<Shape> infer(const AvgPool2dGradientAttrs& attrs, const std::vector<Shape>& inputs) {

@@ -58,7 +58,7 @@ std::optional<CooperativeFit> fit(const Capabilities& capabilities, const Tile& 
 
 template <const Tile& tile>
 bool supported(const KernelContext& context) {
-  return context.precision == Precision::kFp16 &&
+  return context.storage() == Storage::kF16 &&
          !shader_spirv(ShaderId::weight_gradient_coopmat).empty() &&
          fit(context.capabilities, tile) && is_gradient_product(context);
 }

@@ -35,16 +35,16 @@ bool subgroup_supported(const KernelContext& context) {
   const bool groups_are_whole =
       problem.attrs.groups == 1 ||
       (problem.weight[1] % 4 == 0 && problem.weight[0] / problem.attrs.groups % 16 == 0);
-  const uint64_t most = texel_buffer_bytes(context.capabilities, context.precision);
+  const uint64_t most = texel_buffer_bytes(context.capabilities, context.storage());
   return subgroups_fit(context.capabilities) && groups_are_whole && parts_fit(context, most);
 }
 
 void emit_subgroup(Emitter& emitter, const Node& node) {
   const uint32_t lanes = emitter.capabilities().subgroup_size;
-  const Problem whole(emitter.graph(), node, emitter.precision());
+  const Problem whole(emitter.graph(), node);
   const uint32_t blocks = tile_blocks(emitter.capabilities(), whole);
   const uint64_t tiles = subgroup_tiles(whole, lanes, blocks);
-  emit_parts(emitter, node, texel_buffer_bytes(emitter.capabilities(), emitter.precision()),
+  emit_parts(emitter, node, texel_buffer_bytes(emitter.capabilities(), emitter.storage()),
              parts_for(kSubgroups, tiles),
              [&](const Problem& problem, const shader::WeightGradientParams& p,
                  std::vector<Binding> bindings) -> Dispatch& {
@@ -82,7 +82,7 @@ double subgroup_cost(const KernelContext& context) {
 constexpr uint64_t kInvocations = 4096;
 
 void emit_direct(Emitter& emitter, const Node& node) {
-  const Problem whole(emitter.graph(), node, emitter.precision());
+  const Problem whole(emitter.graph(), node);
   emit_parts(emitter, node, emitter.capabilities().max_storage_buffer_range,
              parts_for(kInvocations, whole.vectors_in_all()),
              [&](const Problem& problem, const shader::WeightGradientParams& p,

@@ -47,7 +47,7 @@ void emit_runs(Emitter& emitter, const Node& node, const WeightGradientProblem& 
 
 void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_t wanted_parts,
                 const EmitRun& emit_run) {
-  const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
+  const WeightGradientProblem problem(emitter.graph(), node);
   shader::WeightGradientParams p{.conv = problem.conv_params()};
   const bool pointwise = problem.pointwise();
   if (pointwise) {
@@ -64,7 +64,7 @@ void emit_parts(Emitter& emitter, const Node& node, uint64_t most_bytes, uint64_
 
 void emit_parts_of_pixels(Emitter& emitter, const Node& node, uint64_t wanted_parts, uint32_t step,
                           const EmitRun& emit_run) {
-  const WeightGradientProblem problem(emitter.graph(), node, emitter.precision());
+  const WeightGradientProblem problem(emitter.graph(), node);
   const ImageRuns plan =
       plan_runs(emitter, {problem.x, problem.dy}, emitter.capabilities().max_storage_buffer_range,
                 static_cast<uint64_t>(problem.dy.pixels()),

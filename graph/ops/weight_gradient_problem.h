@@ -19,13 +19,13 @@ struct WeightGradientProblem {
   ImageShape dy;
   const Shape& weight;
 
-  WeightGradientProblem(const Graph& graph, const Node& node, Precision precision)
+  WeightGradientProblem(const Graph& graph, const Node& node)
       : attrs(std::get<Conv2dWeightGradientAttrs>(node.attrs)),
-        x(graph.value(node.inputs[0]).shape, precision),
-        dy(graph.value(node.inputs[1]).shape, precision),
+        x(graph.value(node.inputs[0])),
+        dy(graph.value(node.inputs[1])),
         weight(graph.value(node.updates[0]).shape) {}
   explicit WeightGradientProblem(const KernelContext& context)
-      : WeightGradientProblem(context.graph, context.node, context.precision) {}
+      : WeightGradientProblem(context.graph, context.node) {}
 
   uint32_t kernel_h() const { return weight.size() == 4 ? static_cast<uint32_t>(weight[2]) : 1; }
   uint32_t kernel_w() const { return weight.size() == 4 ? static_cast<uint32_t>(weight[3]) : 1; }

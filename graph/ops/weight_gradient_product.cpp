@@ -52,7 +52,7 @@ double guessed_seconds(const KernelContext& context, const GradientTile& tile, K
 void emit_gradient_product(Emitter& emitter, const Node& node, ShaderId shader,
                            const GradientTile& tile, uint32_t invocations,
                            std::span<const uint32_t> constants, uint32_t subgroup_size) {
-  const WeightGradientProblem whole(emitter.graph(), node, emitter.precision());
+  const WeightGradientProblem whole(emitter.graph(), node);
   const uint64_t tiles = gradient_tiles(whole, tile);
   emit_parts_of_pixels(
       emitter, node, gradient_parts(whole, tile), tile.step,

@@ -42,14 +42,14 @@ uint64_t sums_bytes(const Problem& problem) {
   return kElements * static_cast<uint64_t>(problem.weight[0]) * problem.in4() * sizeof(float[4]);
 }
 
-uint64_t most_bytes(const Capabilities& capabilities, Precision precision) {
-  return texel_buffer_bytes(capabilities, precision);
+uint64_t most_bytes(const Capabilities& capabilities, Storage storage) {
+  return texel_buffer_bytes(capabilities, storage);
 }
 
 int64_t images_a_run(const Capabilities& capabilities, const Problem& problem) {
-  const uint64_t most = std::min(kMostWorkspace, most_bytes(capabilities, Precision::kFp32));
+  const uint64_t most = std::min(kMostWorkspace, most_bytes(capabilities, Storage::kF32));
   return images_a_binding(capabilities, {problem.x, problem.dy},
-                          most_bytes(capabilities, problem.x.precision),
+                          most_bytes(capabilities, problem.x.storage),
                           static_cast<int64_t>(most / workspace_image_bytes(problem)));
 }
 
@@ -58,7 +58,7 @@ bool supported(const KernelContext& context) {
   const auto& attrs = problem.attrs;
   return subgroups_fit(context.capabilities) && attrs.groups == 1 && problem.kernel_h() == 3 &&
          problem.kernel_w() == 3 && attrs.stride == Size2d{} && attrs.dilation == Size2d{} &&
-         sums_bytes(problem) <= most_bytes(context.capabilities, Precision::kFp32) &&
+         sums_bytes(problem) <= most_bytes(context.capabilities, Storage::kF32) &&
          images_a_run(context.capabilities, problem) > 0;
 }
 
@@ -73,7 +73,7 @@ uint64_t product_tiles(const Problem& problem, uint32_t lanes, uint32_t blocks) 
 }
 
 void emit(Emitter& emitter, const Node& node) {
-  const Problem problem(emitter.graph(), node, emitter.precision());
+  const Problem problem(emitter.graph(), node);
   const NodeId id = id_of(emitter.graph(), node);
   const uint32_t lanes = emitter.capabilities().subgroup_size;
   const uint32_t blocks = product_blocks(emitter.capabilities(), problem);

@@ -84,7 +84,7 @@ void fold_batch_norm(Graph& graph, Weights& weights, ChannelScales& scales) {
     if (epilogue.residual || epilogue.activation != Activation::kNone) continue;
     fold(graph, weights, scales, conv, norm);
     epilogue.activation = std::get<BatchNormAttrs>(norm.attrs).epilogue.activation;
-    conv.output = norm.output;
+    conv.outputs = norm.outputs;
     removed[i] = true;
   }
   remove_nodes(graph, removed);

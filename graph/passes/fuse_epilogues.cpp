@@ -87,7 +87,7 @@ class Fuser {
   // `fused` stands for the node at `index` and for `producer`.
   void replace(size_t index, NodeId producer, Node fused) {
     Node& node = graph_.nodes[index];
-    fused.output = node.output;
+    fused.outputs = node.outputs;
     node = std::move(fused);
     removed_[static_cast<uint32_t>(producer)] = true;
   }

@@ -20,8 +20,9 @@ void remove_nodes(Graph& graph, const std::vector<bool>& removed) {
   graph.nodes = std::move(kept);
   for (Value& value : graph.values) value.producer = NodeId::kNone;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (graph.nodes[i].output == ValueId::kNone) continue;
-    graph.value(graph.nodes[i].output).producer = static_cast<NodeId>(i);
+    for (const ValueId output : graph.nodes[i].outputs) {
+      graph.value(output).producer = static_cast<NodeId>(i);
+    }
   }
 }
 

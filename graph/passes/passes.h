@@ -29,6 +29,13 @@ enum class FuseFor : uint8_t { kInference, kTraining };
 // it, and each add and multiply its activation.
 void fuse_epilogues(Graph& graph, FuseFor purpose = FuseFor::kInference);
 
+// Gives every activation that the graph leaves open its storage: `storage`, or f32 where its node
+// is of a layer that `full_precision` names (SessionOptions::full_precision). Where a node reads an
+// activation that is stored differently, a Convert stands before it. An error where a pattern names
+// no layer.
+Status choose_storage(Graph& graph, Storage storage,
+                      const std::vector<std::string>& full_precision);
+
 // Shared by the passes.
 
 // How many nodes and graph outputs read each value.

@@ -107,12 +107,14 @@ void share(double* sums, int64_t width, const MeanWindow& window, double dy) {
 
 }  // namespace
 
-Floats max_pool2d_gradient(const MaxPool2dAttrs& pool, const Array& dy, const Array& x) {
-  return each_gradient(dy, x.shape,
+Floats max_pool2d_gradient(const MaxPool2dAttrs& pool, const Array& dy, const Array& places,
+                           const Shape& output) {
+  return each_gradient(dy, output,
                        [&](double* sums, int64_t index, int64_t oh, int64_t ow, double gradient) {
-                         const float* plane = x.plane(index / x.c(), index % x.c());
-                         const int64_t best = greatest_index(pool, plane, x.h(), x.w(), oh, ow);
-                         if (best >= 0) sums[best] += gradient;
+                         const float* taps = places.plane(index / dy.c(), index % dy.c());
+                         const auto tap = static_cast<int64_t>(taps[oh * dy.w() + ow]);
+                         const int64_t pixel = tap_index(pool, output[2], output[3], oh, ow, tap);
+                         if (pixel >= 0) sums[pixel] += gradient;
                        });
 }
 

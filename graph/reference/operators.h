@@ -58,7 +58,8 @@ Floats add(const AddAttrs& attrs, const Array& a, const Array& b);
 Floats multiply(const MultiplyAttrs& attrs, const Array& a, const Array& b);
 Floats softmax(const Array& x);
 
-Floats max_pool2d(const MaxPool2dAttrs& attrs, const Array& x, const Shape& output);
+// The maxima and, with attrs.places, where they stand.
+std::vector<Floats> max_pool2d(const MaxPool2dAttrs& attrs, const Array& x, const Shape& output);
 Floats avg_pool2d(const AvgPool2dAttrs& attrs, const Array& x, const Shape& output);
 Floats adaptive_avg_pool2d(const AdaptiveAvgPool2dAttrs& attrs, const Array& x);
 

@@ -36,11 +36,22 @@ Floats each_output(const Array& x, int64_t out_h, int64_t out_w, const Value& va
 
 }  // namespace
 
-Floats max_pool2d(const MaxPool2dAttrs& attrs, const Array& x, const Shape& output) {
-  return each_output(x, output[2], output[3], [&](const float* plane, int64_t oh, int64_t ow) {
-    const int64_t best = greatest_index(attrs, plane, x.h(), x.w(), oh, ow);
-    return best < 0 ? -std::numeric_limits<float>::infinity() : plane[best];
-  });
+std::vector<Floats> max_pool2d(const MaxPool2dAttrs& attrs, const Array& x, const Shape& output) {
+  const auto each = [&](const auto& value_at) {
+    return each_output(x, output[2], output[3], [&](const float* plane, int64_t oh, int64_t ow) {
+      return value_at(plane, oh, ow, greatest_tap(attrs, plane, x.h(), x.w(), oh, ow));
+    });
+  };
+  std::vector<Floats> made{each([&](const float* plane, int64_t oh, int64_t ow, int64_t tap) {
+    return tap < 0 ? -std::numeric_limits<float>::infinity()
+                   : plane[tap_index(attrs, x.h(), x.w(), oh, ow, tap)];
+  })};
+  if (!attrs.places) return made;
+  constexpr float kNowhere = 65'535;
+  made.push_back(each([](const float*, int64_t, int64_t, int64_t tap) {
+    return tap < 0 ? kNowhere : static_cast<float>(tap);
+  }));
+  return made;
 }
 
 Floats avg_pool2d(const AvgPool2dAttrs& attrs, const Array& x, const Shape& output) {

@@ -72,10 +72,10 @@ struct Updates {
   std::vector<Shape> shapes;
 };
 
-// A node's attributes -> its output, empty where it only updates.
+// A node's attributes -> its output, empty where it only updates, or a list of several.
 struct Compute {
   const Operands& in;
-  const Shape& shape;  // Of the output.
+  const Shape& shape;  // The first output's.
   Updates& updates;
 
   // Statistics, weight and bias: the operands from `first` on.
@@ -102,7 +102,7 @@ struct Compute {
     return reference::multiply(attrs, in[0], in[1]);
   }
   Floats operator()(const ConcatAttrs&) const { return reference::concat(in.all(), shape); }
-  Floats operator()(const MaxPool2dAttrs& attrs) const {
+  std::vector<Floats> operator()(const MaxPool2dAttrs& attrs) const {
     return reference::max_pool2d(attrs, in[0], shape);
   }
   Floats operator()(const AvgPool2dAttrs& attrs) const {
@@ -117,6 +117,7 @@ struct Compute {
     return reference::subsample(attrs, in[0], shape);
   }
   Floats operator()(const FlattenAttrs&) const { return in.copy(); }
+  Floats operator()(const ConvertAttrs&) const { return in.copy(); }
   Floats operator()(const DropoutAttrs&) const { return in.copy(); }
 
   Floats operator()(const BatchStatisticsAttrs&) const {
@@ -160,7 +161,7 @@ struct Compute {
     return reference::interleave(attrs, in.all(), shape);
   }
   Floats operator()(const MaxPool2dGradientAttrs& attrs) const {
-    return reference::max_pool2d_gradient(attrs.pool, in[0], in[1]);
+    return reference::max_pool2d_gradient(attrs.pool, in[0], in[1], shape);
   }
   Floats operator()(const AvgPool2dGradientAttrs& attrs) const {
     return reference::avg_pool2d_gradient(attrs.pool, in[0], shape);
@@ -201,12 +202,22 @@ Updates updates_of(const Graph& graph, const Node& node, const Weights& weights,
   return updates;
 }
 
-Floats compute(const Graph& graph, const Node& node, const Weights& weights,
-               const ReferenceValues& values, Updates& updates) {
+std::vector<Floats> as_list(std::vector<Floats> outputs) {
+  return outputs;
+}
+std::vector<Floats> as_list(Floats output) {
+  std::vector<Floats> list;
+  list.push_back(std::move(output));
+  return list;
+}
+
+// By output; one empty array for an operator that only updates.
+std::vector<Floats> compute(const Graph& graph, const Node& node, const Weights& weights,
+                            const ReferenceValues& values, Updates& updates) {
   const Operands operands(graph, node, weights, values);
-  const bool makes = node.output != ValueId::kNone;
-  const Shape shape = makes ? graph.value(node.output).shape : Shape{};
-  return std::visit(Compute{operands, shape, updates}, node.attrs);
+  const Shape shape = node.outputs.empty() ? Shape{} : graph.value(node.output()).shape;
+  const Compute operation{operands, shape, updates};
+  return std::visit([&](const auto& attrs) { return as_list(operation(attrs)); }, node.attrs);
 }
 
 Status check_weights(const Graph& graph, const Weights& weights) {
@@ -232,7 +243,7 @@ Status check_weights(const Graph& graph, const Weights& weights) {
 std::vector<float> reference_node(const Graph& graph, const Node& node, const Weights& weights,
                                   const ReferenceValues& values) {
   Updates updates = updates_of(graph, node, weights, values);
-  return compute(graph, node, weights, values, updates);
+  return std::move(compute(graph, node, weights, values, updates)[0]);
 }
 
 Result<ReferenceValues> run_reference(const Graph& graph, const Weights& weights,
@@ -261,12 +272,13 @@ Result<ReferenceValues> run_reference(const Graph& graph, const Weights& weights
         }
         for (const Node& node : graph.nodes) {
           Updates updates = updates_of(graph, node, weights, result);
-          Floats output = compute(graph, node, weights, result, updates);
+          std::vector<Floats> outputs = compute(graph, node, weights, result, updates);
           for (size_t i = 0; i < node.updates.size(); ++i) {
             result.values[static_cast<uint32_t>(node.updates[i])] = std::move(updates.values[i]);
           }
-          if (node.output == ValueId::kNone) continue;
-          result.values[static_cast<uint32_t>(node.output)] = std::move(output);
+          for (size_t i = 0; i < node.outputs.size(); ++i) {
+            result.values[static_cast<uint32_t>(node.outputs[i])] = std::move(outputs[i]);
+          }
         }
         return result;
       });

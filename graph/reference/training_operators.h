@@ -46,7 +46,8 @@ Floats activation_gradient(const ActivationGradientAttrs& attrs, const Array& dy
 void conv2d_weight_gradient(const Conv2dWeightGradientAttrs& attrs, const Array& x, const Array& dy,
                             const Shape& weight, Floats& gradient);
 void bias_gradient(const Array& dy, Floats& gradient);
-Floats max_pool2d_gradient(const MaxPool2dAttrs& pool, const Array& dy, const Array& x);
+Floats max_pool2d_gradient(const MaxPool2dAttrs& pool, const Array& dy, const Array& places,
+                           const Shape& output);
 Floats avg_pool2d_gradient(const AvgPool2dAttrs& pool, const Array& dy, const Shape& output);
 Floats adaptive_avg_pool2d_gradient(const Array& dy, const Shape& output);
 Floats sum_pixels(const Array& x);

@@ -52,20 +52,27 @@ inline MeanWindow adaptive_window(Size2d output, int64_t height, int64_t width, 
   return {rows, columns, rows.size() * columns.size()};
 }
 
-// Where in a plane the greatest of a window stands: the first of equals; each NaN counts as
+// Index in a plane of the pixel under a window's tap; -1 outside the image.
+inline int64_t tap_index(const MaxPool2dAttrs& attrs, int64_t height, int64_t width, int64_t oh,
+                         int64_t ow, int64_t tap) {
+  const int64_t h = oh * attrs.stride.h - attrs.padding.h + tap / attrs.kernel.w * attrs.dilation.h;
+  const int64_t w = ow * attrs.stride.w - attrs.padding.w + tap % attrs.kernel.w * attrs.dilation.w;
+  return h < 0 || h >= height || w < 0 || w >= width ? -1 : h * width + w;
+}
+
+// The tap under which the greatest of a window stands: the first of equals; each NaN counts as
 // greater than what stood before it. -1 where no tap lies inside the image.
-inline int64_t greatest_index(const MaxPool2dAttrs& attrs, const float* plane, int64_t height,
-                              int64_t width, int64_t oh, int64_t ow) {
+inline int64_t greatest_tap(const MaxPool2dAttrs& attrs, const float* plane, int64_t height,
+                            int64_t width, int64_t oh, int64_t ow) {
   int64_t best = -1;
-  for (int64_t kh = 0; kh < attrs.kernel.h; ++kh) {
-    const int64_t h = oh * attrs.stride.h - attrs.padding.h + kh * attrs.dilation.h;
-    if (h < 0 || h >= height) continue;
-    for (int64_t kw = 0; kw < attrs.kernel.w; ++kw) {
-      const int64_t w = ow * attrs.stride.w - attrs.padding.w + kw * attrs.dilation.w;
-      if (w < 0 || w >= width) continue;
-      const float value = plane[h * width + w];
-      if (best < 0 || value > plane[best] || std::isnan(value)) best = h * width + w;
-    }
+  float greatest = 0;
+  for (int64_t tap = 0; tap < int64_t{attrs.kernel.h} * attrs.kernel.w; ++tap) {
+    const int64_t index = tap_index(attrs, height, width, oh, ow, tap);
+    if (index < 0) continue;
+    const float value = plane[index];
+    if (best >= 0 && !(value > greatest) && !std::isnan(value)) continue;
+    best = tap;
+    greatest = value;
   }
   return best;
 }

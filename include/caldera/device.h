@@ -30,6 +30,7 @@ struct DeviceInfo {
   uint32_t max_workgroup_invocations = 0;
   uint64_t max_storage_buffer_range = 0;
   bool fp16 = false;                // shaderFloat16 and 16-bit storage.
+  bool bf16 = false;                // 16-bit storage: arithmetic is of f32.
   bool cooperative_matrix = false;  // VK_KHR_cooperative_matrix.
   // VK_NV_cooperative_matrix2: matrices of flexible sizes, and operations on each element.
   bool cooperative_matrix2 = false;

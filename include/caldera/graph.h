@@ -10,12 +10,14 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "caldera/result.h"
+#include "caldera/storage.h"
 #include "caldera/tensor.h"
 
 namespace caldera {
@@ -37,8 +39,9 @@ struct Value {
   Shape shape;
   bool trainable = false;
   NodeId producer = NodeId::kNone;
-  bool full_precision = false;  // An activation stored in f32 in any precision.
   bool starts_at_zero = false;  // A state that is zero where the weights do not hold it.
+  // How a device stores it. Where a graph leaves it open, a plan chooses it by its precision.
+  std::optional<Storage> storage{};
 };
 
 enum class OpKind : uint8_t {
@@ -56,6 +59,7 @@ enum class OpKind : uint8_t {
   kPad,
   kSubsample,
   kFlatten,
+  kConvert,
   kDropout,
   // Of training (caldera/training_ops.h).
   kBatchStatistics,
@@ -132,13 +136,16 @@ struct MultiplyAttrs {
 // Along channels; any number of inputs.
 struct ConcatAttrs {};
 
-// Padding counts as minus infinity. A NaN in a window gives NaN.
+// Padding counts as minus infinity. A NaN in a window gives NaN. With `places` there is a second
+// output of the same shape, which the gradient reads: at which tap (row by row) of its window each
+// maximum stands, the first of equals; each NaN counts as greater than what stood before it.
 struct MaxPool2dAttrs {
   Size2d kernel{1, 1};
   Size2d stride{1, 1};
   Size2d padding{0, 0};
   Size2d dilation{1, 1};
   bool ceil_mode = false;
+  bool places = false;
 };
 
 struct AvgPool2dAttrs {
@@ -182,6 +189,11 @@ struct SubsampleAttrs {
 // [N, C, H, W] -> [N, C * H * W], channels outermost.
 struct FlattenAttrs {};
 
+// The same numbers in another storage, `to`. Plans place it where layers are stored differently.
+struct ConvertAttrs {
+  Storage to = Storage::kF32;
+};
+
 // The identity in inference.
 struct DropoutAttrs {
   float probability = 0.5f;
@@ -196,24 +208,27 @@ namespace caldera {
 using Attrs =
     std::variant<Conv2dAttrs, BatchNormAttrs, ActivationAttrs, AddAttrs, MultiplyAttrs, ConcatAttrs,
                  MaxPool2dAttrs, AvgPool2dAttrs, AdaptiveAvgPool2dAttrs, LinearAttrs, SoftmaxAttrs,
-                 PadAttrs, SubsampleAttrs, FlattenAttrs, DropoutAttrs, BatchStatisticsAttrs,
-                 FrozenStatisticsAttrs, NormalizeAttrs, UpdateRunningAttrs, NormalizeSumsAttrs,
-                 NormalizeGradientAttrs, ActivationGradientAttrs, Conv2dWeightGradientAttrs,
-                 BiasGradientAttrs, TransposeWeightAttrs, UpsampleZerosAttrs, InterleaveAttrs,
-                 MaxPool2dGradientAttrs, AvgPool2dGradientAttrs, AdaptiveAvgPool2dGradientAttrs,
-                 SumPixelsAttrs, UnflattenAttrs, DropoutMaskAttrs, SoftmaxGradientAttrs,
-                 CrossEntropyAttrs, CrossEntropyGradientAttrs, GradientNormsAttrs, OptimizerAttrs>;
+                 PadAttrs, SubsampleAttrs, FlattenAttrs, ConvertAttrs, DropoutAttrs,
+                 BatchStatisticsAttrs, FrozenStatisticsAttrs, NormalizeAttrs, UpdateRunningAttrs,
+                 NormalizeSumsAttrs, NormalizeGradientAttrs, ActivationGradientAttrs,
+                 Conv2dWeightGradientAttrs, BiasGradientAttrs, TransposeWeightAttrs,
+                 UpsampleZerosAttrs, InterleaveAttrs, MaxPool2dGradientAttrs,
+                 AvgPool2dGradientAttrs, AdaptiveAvgPool2dGradientAttrs, SumPixelsAttrs,
+                 UnflattenAttrs, DropoutMaskAttrs, SoftmaxGradientAttrs, CrossEntropyAttrs,
+                 CrossEntropyGradientAttrs, GradientNormsAttrs, OptimizerAttrs>;
 
 struct Node {
   std::string name;  // The module's name: "layer1.0.conv1".
   Attrs attrs;
   std::vector<ValueId> inputs;
-  ValueId output = ValueId::kNone;  // kNone for an operator that only updates.
+  std::vector<ValueId> outputs{};  // None for an operator that only updates.
   // Parameters and states that it changes in place, for the nodes after it and the runs to come.
   std::vector<ValueId> updates{};
 
   // The attribute structs stand in the order of OpKind.
   OpKind kind() const { return static_cast<OpKind>(attrs.index()); }
+  // The first output, which is what the operator is for; kNone where there is none.
+  ValueId output() const { return outputs.empty() ? ValueId::kNone : outputs[0]; }
 };
 
 // Nodes stand in an order in which they can run.
@@ -239,8 +254,9 @@ using Weights = std::map<std::string, Tensor, std::less<>>;
 std::string_view op_name(OpKind kind);
 std::string_view activation_name(Activation activation);
 
-// The shape of a node's output from those of its inputs, or what does not fit.
-Result<Shape> infer_shape(const Attrs& attrs, const std::vector<Shape>& inputs);
+// The shapes of a node's outputs from those of its inputs, or what does not fit. Empty for an
+// operator that only updates.
+Result<std::vector<Shape>> infer_shapes(const Attrs& attrs, const std::vector<Shape>& inputs);
 
 // Multiply-adds of one node, counted as the papers count them (convolutions and linear layers).
 int64_t multiply_adds(const Graph& graph, const Node& node);

@@ -19,8 +19,8 @@ struct ReferenceValues {
   }
 };
 
-// Computes one node's output from its inputs' values. Parameters and states come from `weights`
-// unless `values` holds them. What the node updates stays as it was.
+// Computes one node's first output from its inputs' values. Parameters and states come from
+// `weights` unless `values` holds them. What the node updates stays as it was.
 std::vector<float> reference_node(const Graph& graph, const Node& node, const Weights& weights,
                                   const ReferenceValues& values);
 

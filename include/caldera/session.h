@@ -17,12 +17,15 @@
 
 namespace caldera {
 
-// What activations and the weights of convolutions and linear layers are stored as. Sums,
-// batch-norm's vectors and biases are f32 in either.
-enum class Precision : uint8_t { kFp32, kFp16 };
+// By which a plan chooses how each value is stored (Value::storage): activations and the weights of
+// convolutions and linear layers as f32, f16 or bf16. Sums, statistics, batch-norm's vectors,
+// biases and all that training changes are f32 in any.
+enum class Precision : uint8_t { kFp32, kFp16, kBf16 };
 
-// "fp32", "fp16"
+// "fp32", "fp16", "bf16"
 std::string_view precision_name(Precision precision);
+// `precision` where the device stores such values (DeviceInfo::fp16, DeviceInfo::bf16), else kFp32.
+Precision supported_precision(const DeviceInfo& device, Precision precision);
 
 struct TuneReport;  // caldera/tuner.h
 
@@ -33,8 +36,12 @@ struct SessionOptions {
   bool keep_activations = false;
   // Times every dispatch, for timeline().
   bool profile = false;
-  // kFp16 is fp32 where the device has no fp16 (DeviceInfo::fp16): Session::precision() tells.
+  // What supported_precision() makes of it: Session::precision() tells.
   Precision precision = Precision::kFp32;
+  // Layers that compute in f32 in any precision: names of nodes, in which '*' stands for any
+  // characters ("layer4.*"). A layer's gradients are computed as it is. An error where one names
+  // no layer.
+  std::vector<std::string> full_precision{};
   // Takes for each layer the kernel that tune() (caldera/tuner.h) found the fastest on this device.
   bool tuned = true;
   // Runs tune() first, on what was not measured yet on this device.

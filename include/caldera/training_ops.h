@@ -118,10 +118,10 @@ struct InterleaveAttrs {
   std::vector<Phase> phases{};
 };
 
-// dx. The gradient goes to the first of a window's greatest, row by row, as PyTorch's; each NaN
-// counts as greater than what stood before it. Inputs: dy, x.
+// dx, of `input` pixels. Inputs: dy, and the places that the pool gives as its second output.
 struct MaxPool2dGradientAttrs {
   MaxPool2dAttrs pool{};
+  Size2d input{1, 1};
 };
 
 // dx, of `input` pixels. Input: dy.

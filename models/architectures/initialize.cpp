@@ -117,7 +117,7 @@ Weights calibrate_batch_norm(const Graph& graph, Weights weights, uint64_t seed)
       weights.insert_or_assign(variance.name,
                                filled(variance, square > 0 ? static_cast<float>(square) : 1.0f));
     }
-    values.values[static_cast<uint32_t>(node.output)] =
+    values.values[static_cast<uint32_t>(node.output())] =
         reference_node(graph, node, weights, values);
   }
   return weights;

@@ -59,10 +59,14 @@ std::string numbers_of(const LossScale& scale) {
 }
 
 std::string describe_precision(const FitOptions& options) {
-  if (options.session.precision != Precision::kFp16) return "fp32";
+  const bool mixed = options.session.precision == Precision::kFp16;
+  std::string text(mixed ? kMixedPrecision : precision_name(options.session.precision));
   const std::string numbers = numbers_of(options.loss_scale);
-  const bool usual = numbers == numbers_of(LossScale{});
-  return std::string(kMixedPrecision) + (usual ? "" : fmt::format(", loss scale {}", numbers));
+  if (mixed && numbers != numbers_of(LossScale{})) text += ", loss scale " + numbers;
+  if (!options.session.full_precision.empty()) {
+    text += fmt::format(", in full {}", fmt::join(options.session.full_precision, " "));
+  }
+  return text;
 }
 
 // How many samples there are, and a number that others will hardly have. Names alone count: a

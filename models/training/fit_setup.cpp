@@ -25,11 +25,11 @@ Status Fitter::prepare() {
                  fmt::format("{} epochs of {} images are more than can be counted: take {} at most",
                              options_.epochs, images, most_epochs)};
   }
-  const bool wants_mixed = mixed();
-  if (!device_.info().fp16) options_.session.precision = Precision::kFp32;
+  const Precision asked = options_.session.precision;
+  options_.session.precision = supported_precision(device_.info(), asked);
   state_.options = record_options(options_, model_, data_);
   if (!options_.resume.empty()) {
-    CALDERA_TRY(restore(wants_mixed));
+    CALDERA_TRY(restore(asked));
   } else {
     if (mixed()) state_.loss_scale = options_.loss_scale.initial;
     state_.weights = model_.weights();
@@ -48,15 +48,24 @@ Status Fitter::prepare() {
   return {};
 }
 
-Status Fitter::restore(bool wants_mixed) {
+namespace {
+
+std::string_view training_name(Precision precision) {
+  return precision == Precision::kFp16 ? "mixed precision" : precision_name(precision);
+}
+
+}  // namespace
+
+Status Fitter::restore(Precision asked) {
   const RecordedOptions now = std::move(state_.options);
   CALDERA_TRY_ASSIGN(state_, load_training_state(options_.resume));
   // Of the same options on a lesser device. In fp32 it would go on to other bits.
-  if (wants_mixed && !mixed() && state_.options["precision"].starts_with(kMixedPrecision)) {
+  if (asked != options_.session.precision && state_.options["precision"] != now.at("precision")) {
     return Error{ErrorCode::kUnsupported,
-                 fmt::format("{}: this run is in mixed precision, and {} has no fp16: go on with "
-                             "it on a device that has",
-                             options_.resume.string(), device_.info().name)};
+                 fmt::format("{}: this run is in {}, and {} has no {}: go on with it on a device "
+                             "that has",
+                             options_.resume.string(), training_name(asked), device_.info().name,
+                             precision_name(asked))};
   }
   if (const Status same = check_same_options(state_.options, now); !same.ok()) {
     return Error{same.error().code,

@@ -35,7 +35,7 @@ class Fitter {
   }
 
   Status prepare();
-  Status restore(bool wants_mixed);
+  Status restore(Precision asked);
   bool can_have_come_here() const;
   Status make_trainer();
   Status make_loader();

@@ -62,10 +62,10 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     // A norm overflows before what it is made of: it says nothing of a layer.
     const ValueId norms = session.graph().outputs[2];
     for (const Node& node : session.graph().nodes) {
-      if (node.output == ValueId::kNone || node.output == norms) continue;
+      if (node.output() == ValueId::kNone || node.output() == norms) continue;
       // What reads it packs the weight itself: nothing is written here.
       if (node.kind() == OpKind::kTransposeWeight) continue;
-      const Result<std::vector<float>> values = session.read(node.output);
+      const Result<std::vector<float>> values = session.read(node.output());
       if (!values.ok()) continue;  // A view, which its own node's values show.
       if (auto bad = first_in(*values, node.name, "its output")) return bad;
     }

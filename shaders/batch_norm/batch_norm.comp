@@ -22,6 +22,6 @@ void main() {
   if (index >= p.vectors) return;
   uint block = index % p.c4;
   vec4 scale = weight[block] / sqrt(variance[block] + p.eps);
-  vec4 v = (vec4(x[index]) - mean[block]) * scale;
-  y[index] = vector_t(apply_epilogue(v, p.epilogue, block, p.channels, index));
+  vec4 v = (widen(x[index]) - mean[block]) * scale;
+  y[index] = narrow(apply_epilogue(v, p.epilogue, block, p.channels, index));
 }

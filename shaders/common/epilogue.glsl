@@ -55,23 +55,23 @@ vec4 zero_tail(vec4 y, uint block, uint channels) {
 // With EPILOGUE_TEXELS both are texel buffers, for kernels that load through those.
 #ifdef EPILOGUE_TEXELS
 layout(binding = EPILOGUE_BINDINGS, rgba32f) readonly uniform imageBuffer biases;
-layout(binding = EPILOGUE_BINDINGS + 1, TEXEL_FORMAT) readonly uniform imageBuffer residuals;
+layout(binding = EPILOGUE_BINDINGS + 1, TEXEL_FORMAT) readonly uniform TEXELS_T residuals;
 #define EPILOGUE_BIAS(block) imageLoad(biases, int(block))
-#define EPILOGUE_RESIDUAL(index) imageLoad(residuals, int(index))
+#define EPILOGUE_RESIDUAL(index) load_texel(residuals, index)
 #elif defined(EPILOGUE_ELEMENTS)
 layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { float bias[]; };
 layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer {
   scalar_t residual[];
 };
 #define EPILOGUE_BIAS(channel) vec4(bias[channel])
-#define EPILOGUE_RESIDUAL(index) vec4(residual[index])
+#define EPILOGUE_RESIDUAL(index) vec4(widen1(residual[index]))
 #else
 layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { vec4 bias[]; };
 layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer {
   vector_t residual[];
 };
 #define EPILOGUE_BIAS(block) bias[block]
-#define EPILOGUE_RESIDUAL(index) vec4(residual[index])
+#define EPILOGUE_RESIDUAL(index) widen(residual[index])
 #endif
 
 // `index`: of the vector in the output, and so in the residual.

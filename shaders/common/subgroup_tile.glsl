@@ -23,6 +23,7 @@ layout(constant_id = 1) const uint kPanels = 2;  // A
 layout(constant_id = 2) const uint kPixels = 4;  // P
 layout(constant_id = 3) const bool kMasked = true;  // Whether pixels may lie in the padding.
 
+#include "storage.glsl"
 #define ROLLED_CONSTANT 4
 #include "rolled.glsl"
 
@@ -44,11 +45,11 @@ void multiply_add(int from[kPixels], bool inside[kPixels], inout int panels[kPan
     vec4 v[kPixels];
     vec4 w[kPanels];
     [[unroll]] for (uint b = 0; b < kPixels; ++b) {
-      vec4 loaded = imageLoad(x, from[b] + int(i));
+      vec4 loaded = load_texel(x, from[b] + int(i));
       v[b] = !kMasked || inside[b] ? loaded : vec4(0);
     }
     [[unroll]] for (uint a = 0; a < kPanels; ++a) {
-      w[a] = imageLoad(weight, panels[a]);
+      w[a] = load_texel(weight, panels[a]);
       panels[a] += 8;
     }
     [[unroll]] for (uint o = 0; o < kChannels; ++o) {

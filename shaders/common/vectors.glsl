@@ -6,17 +6,21 @@
 
 #ifdef TEXELS
 #define VECTORS_IN(number, name) \
-  layout(binding = number, TEXEL_FORMAT) readonly uniform imageBuffer name
+  layout(binding = number, TEXEL_FORMAT) readonly uniform TEXELS_T name
 #define FLOATS_IN(number, name) \
   layout(binding = number, rgba32f) readonly uniform imageBuffer name
-#define LOAD(name, index) imageLoad(name, int(index))
+#define LOAD(name, index) load_texel(name, index)
 #else
 #define VECTORS_IN(number, name) \
   layout(std430, binding = number) readonly buffer name##Buffer { vector_t name[]; }
 #define FLOATS_IN(number, name) \
   layout(std430, binding = number) readonly buffer name##Buffer { vec4 name[]; }
-#define LOAD(name, index) vec4(name[index])
+vec4 widen_loaded(vector_t v) { return widen(v); }
+#if defined(STORAGE_F16) || defined(STORAGE_BF16)
+vec4 widen_loaded(vec4 v) { return v; }
+#endif
+#define LOAD(name, index) widen_loaded(name[index])
 #endif
 #define VECTORS_OUT(number, name) \
   layout(std430, binding = number) writeonly buffer name##Buffer { vector_t name[]; }
-#define STORE(name, index, value) name[index] = vector_t(value)
+#define STORE(name, index, value) name[index] = narrow(value)

@@ -22,8 +22,8 @@ void main() {
   for (uint ky = 0; ky < p.kernel_h; ++ky) {
     for (uint kx = 0; kx < p.kernel_w; ++kx, w += p.out_c4) {
       int tap = tap_pixel(at, ky, kx);
-      if (tap >= 0) sum += vec4(x[uint(tap) * p.in_c4 + block]) * vec4(weight[w]);
+      if (tap >= 0) sum += widen(x[uint(tap) * p.in_c4 + block]) * widen(weight[w]);
     }
   }
-  y[index] = vector_t(apply_epilogue(sum, p.epilogue, block, p.out_c, index));
+  y[index] = narrow(apply_epilogue(sum, p.epilogue, block, p.out_c, index));
 }

@@ -19,10 +19,6 @@ void main() {
   uint pixel = index / out_stride;
   uint o = index - pixel * out_stride;
   if (pixel >= p.pixels) return;
-  if (o >= p.out_c) {
-    y[index] = scalar_t(0);
-    return;
-  }
 
   Pixel at = locate(pixel);
   uint first_in = o / p.group_out * p.group_in;
@@ -30,17 +26,19 @@ void main() {
   uint weight_stride = (p.group_in + 3) / 4 * 4;
   uint w = o * p.kernel_h * p.kernel_w * weight_stride;
   float sum = 0.0;
-  for (uint ky = 0; ky < p.kernel_h; ++ky) {
+  bool there = o < p.out_c;
+  for (uint ky = 0; there && ky < p.kernel_h; ++ky) {
     for (uint kx = 0; kx < p.kernel_w; ++kx, w += weight_stride) {
       int tap = tap_pixel(at, ky, kx);
       if (tap < 0) continue;
       uint from = uint(tap) * in_stride + first_in;
       for (uint i = 0; i < p.group_in; ++i) {
-        sum += float(x[from + i]) * float(weight[w + i]);
+        sum += widen1(x[from + i]) * widen1(weight[w + i]);
       }
     }
   }
-  if ((p.epilogue & kEpilogueBias) != 0) sum += bias[o];
-  if ((p.epilogue & kEpilogueResidual) != 0) sum += float(residual[index]);
-  y[index] = scalar_t(activate(vec4(sum), p.epilogue & kEpilogueActivationMask).x);
+  if (there && (p.epilogue & kEpilogueBias) != 0) sum += bias[o];
+  if (there && (p.epilogue & kEpilogueResidual) != 0) sum += widen1(residual[index]);
+  sum = activate(vec4(sum), p.epilogue & kEpilogueActivationMask).x;
+  y[index] = narrow1(there ? sum : 0.0);
 }

@@ -88,12 +88,12 @@ void main() {
     if (step < steps) {
       [[unroll]] for (uint u = 0; u < kPixelLoads; ++u) {
         int from = cursor_pixel(at[u], cursor);
-        vec4 v = vec4(x[uint(max(from, 0)) * p.in_c4 + tile.first_in4 + cursor.i4]);
+        vec4 v = widen(x[uint(max(from, 0)) * p.in_c4 + tile.first_in4 + cursor.i4]);
         loaded_pixels[u] = from < 0 ? vec4(0) : v;
       }
       [[unroll]] for (uint u = 0; u < kWeightLoads; ++u) {
         uint k = step * (kStep4 * 4) + load_k + u * (kInvocations / kTileChannels4);
-        vec4 v = vec4(weight[min(k, k_end - 1) * p.out_c4 + weight_column]);
+        vec4 v = widen(weight[min(k, k_end - 1) * p.out_c4 + weight_column]);
         loaded_weights[u] = k < k_end ? v : vec4(0);
       }
       advance(cursor, stride);
@@ -137,7 +137,7 @@ void main() {
       uint block = tile.first4 + column + j * kTileColumns;
       if (block <= tile.last4) {
         uint to = pixel * p.out_c4 + block;
-        y[to] = vector_t(apply_epilogue(sum[i * kColumns4 + j], p.epilogue, block, p.out_c, to));
+        y[to] = narrow(apply_epilogue(sum[i * kColumns4 + j], p.epilogue, block, p.out_c, to));
       }
     }
   }

@@ -5,8 +5,8 @@
 #include "../common/grid.glsl"
 #include "conv2d.glsl"
 
-layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;       // [pixel][in_c4]
-layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [panel][tap][in4][8]
+layout(binding = 0, TEXEL_FORMAT) readonly uniform TEXELS_T x;       // [pixel][in_c4]
+layout(binding = 1, TEXEL_FORMAT) readonly uniform TEXELS_T weight;  // [panel][tap][in4][8]
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_TEXELS
@@ -18,7 +18,7 @@ layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 void store(uint pixel, uint block, vec4 sum) {
   if (pixel < p.pixels && block < p.out_c4) {
     uint to = pixel * p.out_c4 + block;
-    y[to] = vector_t(apply_epilogue(sum, p.epilogue, block, p.out_c, to));
+    y[to] = narrow(apply_epilogue(sum, p.epilogue, block, p.out_c, to));
   }
 }
 

@@ -43,12 +43,12 @@ void main() {
       int tap[kPixels];
       [[unroll]] for (uint j = 0; j < kPixels; ++j) tap[j] = tap_pixel(at[j], ky, kx);
       for (uint i = 0; i < group_in4; ++i, ++w) {
-        vec4 w0 = vec4(weight[w]);
-        vec4 w1 = vec4(weight[w + row]);
-        vec4 w2 = vec4(weight[w + 2 * row]);
-        vec4 w3 = vec4(weight[w + 3 * row]);
+        vec4 w0 = widen(weight[w]);
+        vec4 w1 = widen(weight[w + row]);
+        vec4 w2 = widen(weight[w + 2 * row]);
+        vec4 w3 = widen(weight[w + 3 * row]);
         [[unroll]] for (uint j = 0; j < kPixels; ++j) {
-          vec4 v = tap[j] < 0 ? vec4(0) : vec4(x[uint(tap[j]) * p.in_c4 + first_in4 + i]);
+          vec4 v = tap[j] < 0 ? vec4(0) : widen(x[uint(tap[j]) * p.in_c4 + first_in4 + i]);
           sum[j] += vec4(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
         }
       }
@@ -58,6 +58,6 @@ void main() {
     uint pixel = first + j;
     if (pixel >= p.pixels) break;
     uint to = pixel * p.out_c4 + block;
-    y[to] = vector_t(apply_epilogue(sum[j], p.epilogue, block, p.out_c, to));
+    y[to] = narrow(apply_epilogue(sum[j], p.epilogue, block, p.out_c, to));
   }
 }

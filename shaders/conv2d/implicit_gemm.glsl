@@ -6,20 +6,22 @@
 struct Tile {
   uint first_pixel;
   uint first4;     // Of its vectors of output channels.
-  uint last4;      // Of its group's: the tile may reach past it.
+  uint last4;      // Of its group's, and of padding after the last group's. Tiles may reach past it.
   uint first_in4;  // Of its group's vectors of input channels.
 };
 
 Tile locate_tile(uint tile_pixels, uint tile_channels4) {
   uint group_out4 = (p.group_out + 3) / 4;
   uint group_tiles = (group_out4 + tile_channels4 - 1) / tile_channels4;
-  uint channel_tiles = p.out_c / p.group_out * group_tiles;
+  uint groups = p.out_c / p.group_out;
+  uint channel_tiles = groups * group_tiles;
   uint index = workgroup_index();
   uint channel_tile = index % channel_tiles;
   uint group = channel_tile / group_tiles;
   return Tile(index / channel_tiles * tile_pixels,
               group * group_out4 + channel_tile % group_tiles * tile_channels4,
-              (group + 1) * group_out4 - 1, group * ((p.group_in + 3) / 4));
+              group + 1 < groups ? (group + 1) * group_out4 - 1 : p.out_c4 - 1,
+              group * ((p.group_in + 3) / 4));
 }
 
 uint k_extent() { return p.kernel_h * p.kernel_w * ((p.group_in + 3) / 4) * 4; }

@@ -35,10 +35,10 @@ void main() {
     for (uint column = 0; column < width; ++column) {
       uint xx = column * p.conv.stride_w + kx * p.conv.dilation_w - p.conv.pad_w;
       if (xx >= p.conv.in_w) continue;
-      float g = float(dy[(row * p.conv.out_w + column) * p.conv.out_c4 * 4 + o]);
+      float g = widen1(dy[(row * p.conv.out_w + column) * p.conv.out_c4 * 4 + o]);
       uint from = ((image * p.conv.in_h + y) * p.conv.in_w + xx) * p.conv.in_c4 * 4 + first_channel;
       [[unroll]] for (uint k = 0; k < 4; ++k) {
-        if (block * 4 + k < p.conv.group_in) sum[k] += g * float(x[from + k]);
+        if (block * 4 + k < p.conv.group_in) sum[k] += g * widen1(x[from + k]);
       }
     }
   }

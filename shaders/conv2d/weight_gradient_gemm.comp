@@ -83,13 +83,13 @@ void main() {
   for (uint step = 0; step <= steps; ++step) {
     if (step < steps) {
       [[unroll]] for (uint u = 0; u < kGradientLoads; ++u) {
-        vec4 v = vec4(dy[min(gradient_pixel, end_pixel - 1) * p.conv.out_c4 + gradient4]);
+        vec4 v = widen(dy[min(gradient_pixel, end_pixel - 1) * p.conv.out_c4 + gradient4]);
         loaded_gradients[u] = gradient_pixel < end_pixel ? v : vec4(0);
         gradient_pixel += kGradientStride;
       }
       [[unroll]] for (uint u = 0; u < kInputLoads; ++u) {
         int from = input_at < end_pixel ? input_pixel(cursor, place) : -1;
-        vec4 v = vec4(x[uint(max(from, 0)) * p.conv.in_c4 + place.in4]);
+        vec4 v = widen(x[uint(max(from, 0)) * p.conv.in_c4 + place.in4]);
         loaded_inputs[u] = from < 0 ? vec4(0) : v;
         input_at += kInputStride;
         advance(cursor, stride);

@@ -12,8 +12,8 @@ layout(constant_id = 5) const bool kMasked = true;  // Whether filters reach int
 
 layout(push_constant) uniform Push { WeightGradientParams p; };
 
-layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;
-layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer dy;
+layout(binding = 0, TEXEL_FORMAT) readonly uniform TEXELS_T x;
+layout(binding = 1, TEXEL_FORMAT) readonly uniform TEXELS_T dy;
 layout(std430, binding = 2) writeonly buffer Parts { vec4 parts[]; };  // [part][o][tap][in4]
 
 void store(uint first_row, uint o, uint places, uint place, vec4 sum) {
@@ -56,7 +56,7 @@ void main() {
         uint pixel = first + load_pixel(j, lane);
         uint block = min(first_output / 4 + load_block(j, lane), p.conv.out_c4 - 1);
         uint at = row * p.conv.out_w + min(pixel, width - 1);
-        g[j] = imageLoad(dy, int(at * p.conv.out_c4 + block));
+        g[j] = load_texel(dy, int(at * p.conv.out_c4 + block));
         g[j] = pixel < width ? g[j] : vec4(0);
       }
       vec4 v[kStep];
@@ -64,7 +64,7 @@ void main() {
         int column = int(min(first + q, width - 1) * p.conv.stride_w) + tap_x;
         bool inside = row_inside && uint(column) < p.conv.in_w;
         if (kMasked) column = clamp(column, 0, int(p.conv.in_w) - 1);
-        v[q] = imageLoad(x, (base + column) * int(p.conv.in_c4) + channel);
+        v[q] = load_texel(x, (base + column) * int(p.conv.in_c4) + channel);
         if (kMasked) v[q] = inside ? v[q] : vec4(0);
       }
       add_products(g, v);

@@ -8,7 +8,7 @@
 #define ROLLED_CONSTANT 1
 #include "../common/rolled.glsl"
 
-layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer dy;    // [pixel][out_c4]
+layout(binding = 0, TEXEL_FORMAT) readonly uniform TEXELS_T dy;    // [pixel][out_c4]
 layout(std430, binding = 1) writeonly buffer Output { vec4 dm[]; };  // [36][tile][out_c4]
 
 void main() {
@@ -26,7 +26,7 @@ void main() {
     [[unroll]] for (uint c = 0; c < 4; ++c) {
       bool inside = top + r < p.conv.out_h && left + c < p.conv.out_w;
       uint pixel = (image * p.conv.out_h + top + r) * p.conv.out_w + left + c;
-      vec4 loaded = imageLoad(dy, int(inside ? pixel * p.conv.out_c4 + block : 0));
+      vec4 loaded = load_texel(dy, int(inside ? pixel * p.conv.out_c4 + block : 0));
       d[r * 6 + c] = inside ? loaded : vec4(0);
     }
   }

@@ -7,12 +7,13 @@
 #define ROLLED_CONSTANT 1
 #include "../common/rolled.glsl"
 
-layout(binding = 0, rgba32f) readonly uniform imageBuffer du;  // [36][o][in_c4]
-layout(std430, binding = 1) buffer Gradient { vec4 dw[]; };    // [o][tap][in_c4]
+layout(binding = 0, rgba32f) readonly uniform imageBuffer du;  // [36][o][in4]
+layout(std430, binding = 1) buffer Gradient { vec4 dw[]; };    // [o][tap][in4]
 
 void main() {
   uint index = invocation_index();
-  uint filters = p.conv.out_c * p.conv.in_c4;
+  uint in4 = (p.conv.group_in + 3) / 4;
+  uint filters = p.conv.out_c * in4;
   if (index >= filters) return;
   vec4 u[36];
   [[unroll]] for (uint e = 0; e < 36; ++e) u[e] = imageLoad(du, int(e * filters + index));
@@ -25,7 +26,7 @@ void main() {
     WINOGRAD_FILTER_GRADIENT_4(u[at], u[at + 1], u[at + 2], u[at + 3], u[at + 4], u[at + 5])
     [[unroll]] for (uint c = 0; c < 3; ++c) made[r * 3 + c] = u[at + c];
   }
-  uint o = index / p.conv.in_c4;
-  uint to = o * 9 * p.conv.in_c4 + (index - o * p.conv.in_c4);
-  EACH_STORE(i, 9, dw[to + i * p.conv.in_c4] += made[i])
+  uint o = index / in4;
+  uint to = o * 9 * in4 + (index - o * in4);
+  EACH_STORE(i, 9, dw[to + i * in4] += made[i])
 }

@@ -10,11 +10,13 @@ layout(push_constant) uniform Push { WinogradParams p; };
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer x;   // V, [36][tile][in_c4]
 layout(binding = 1, rgba32f) readonly uniform imageBuffer dy;  // dM, [36][tile][out_c4]
-layout(std430, binding = 2) buffer Sums { vec4 du[]; };        // [36][o][in_c4]
+layout(std430, binding = 2) buffer Sums { vec4 du[]; };        // [36][o][in4]
+
+uint in4() { return (p.conv.group_in + 3) / 4; }
 
 void store(uint element, uint o, uint place, vec4 sum) {
-  if (place < p.conv.in_c4 && o < p.conv.out_c) {
-    uint to = (element * p.conv.out_c + o) * p.conv.in_c4 + place;
+  if (place < in4() && o < p.conv.out_c) {
+    uint to = (element * p.conv.out_c + o) * in4() + place;
     du[to] = p.add != 0 ? du[to] + sum : sum;
   }
 }
@@ -22,7 +24,7 @@ void store(uint element, uint o, uint place, vec4 sum) {
 void main() {
   uint lanes = gl_WorkGroupSize.x;
   uint lane = gl_SubgroupInvocationID;
-  uint place_tiles = (p.conv.in_c4 + lanes - 1) / lanes;
+  uint place_tiles = (in4() + lanes - 1) / lanes;
   uint output_tiles = (p.conv.out_c4 + kBlocks - 1) / kBlocks;
   uint group = workgroup_index();
   uint place = group % place_tiles * lanes + lane;
@@ -31,7 +33,7 @@ void main() {
   uint element = group / output_tiles;
   if (element >= p.elements) return;  // Of the whole subgroup alike.
 
-  uint channel = min(place, p.conv.in_c4 - 1);
+  uint channel = min(place, in4() - 1);
   uint base = element * p.tiles;
   clear_sums();
   for (uint first = 0; first < p.tiles; first += kStep) {

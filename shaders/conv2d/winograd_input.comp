@@ -9,7 +9,7 @@ layout(constant_id = 1) const uint kOutputs = 4;  // m: 2 or 4.
 #define ROLLED_CONSTANT 2
 #include "../common/rolled.glsl"
 
-layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;  // [pixel][in_c4]
+layout(binding = 0, TEXEL_FORMAT) readonly uniform TEXELS_T x;  // [pixel][in_c4]
 layout(std430, binding = 1) writeonly buffer Output { vec4 v[]; };  // [n^2][tile][in_c4]
 
 const uint kInputs = kOutputs + 2;
@@ -31,7 +31,7 @@ void main() {
       uint w = uint(left + int(c));
       bool inside = h < p.conv.in_h && w < p.conv.in_w;
       uint from = inside ? ((image * p.conv.in_h + h) * p.conv.in_w + w) * p.conv.in_c4 + block : 0;
-      vec4 loaded = imageLoad(x, int(from));
+      vec4 loaded = load_texel(x, from);
       d[r * kInputs + c] = inside ? loaded : vec4(0);
     }
   }

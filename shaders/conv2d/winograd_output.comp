@@ -21,7 +21,7 @@ const uint kInputs = kOutputs + 2;
 void store(uint image, uint row, uint column, uint block, vec4 sum) {
   if (row < p.conv.out_h && column < p.conv.out_w) {
     uint to = ((image * p.conv.out_h + row) * p.conv.out_w + column) * p.conv.out_c4 + block;
-    y[to] = vector_t(apply_epilogue(sum, p.conv.epilogue, block, p.conv.out_c, to));
+    y[to] = narrow(apply_epilogue(sum, p.conv.epilogue, block, p.conv.out_c, to));
   }
 }
 

@@ -38,15 +38,16 @@ void main() {
     from[b] = int((element * p.tiles + tile) * p.conv.in_c4);
     inside[b] = true;
   }
+  uint in4 = (p.conv.group_in + 3) / 4;
   uint all_panels = (p.conv.out_c4 * 4 + 7) / 8;
   int panels[kPanels];
   [[unroll]] for (uint a = 0; a < kPanels; ++a) {
     uint panel = element * all_panels + min(first_channel / 8 + a, all_panels - 1);
-    panels[a] = int(panel * p.conv.in_c4 * 8 + lane % 8);
+    panels[a] = int(panel * in4 * 8 + lane % 8);
   }
 
   clear_sums();
-  multiply_add(from, inside, panels, p.conv.in_c4);
+  multiply_add(from, inside, panels, in4);
 
   vec4 made[kVectors];
   [[unroll]] for (uint i = 0; i < kVectors; ++i) made[i] = vector_of_sums(i);

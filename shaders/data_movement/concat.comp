@@ -15,5 +15,7 @@ void main() {
   uint pixel = index / p.width;
   uint c = index - pixel * p.width;
   if (pixel >= p.pixels) return;
-  y[pixel * p.out_c4 * 4 + p.first + c] = c < p.in_c ? x[pixel * p.in_c4 * 4 + c] : scalar_t(0);
+  float v = 0.0;
+  if (c < p.in_c) v = widen1(x[pixel * p.in_c4 * 4 + c]);
+  y[pixel * p.out_c4 * 4 + p.first + c] = narrow1(v);
 }

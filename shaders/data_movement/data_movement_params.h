@@ -55,7 +55,11 @@ struct ConcatParams {
   uint width;  // Channels that this dispatch writes: in_c, and the tail for the last input.
 };
 
-// Between NHWC with channels padded to four and dense NCHW.
+struct ConvertParams {
+  uint vectors;  // Of the tensor.
+};
+
+// Between NHWC with padded channels and dense NCHW.
 struct LayoutParams {
   uint images;
   uint channels;

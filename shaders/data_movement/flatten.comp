@@ -3,6 +3,7 @@
 // invocation.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "../common/channels.h"
 #include "../common/grid.glsl"
 #include "../common/storage.glsl"
 #include "data_movement_params.h"
@@ -15,16 +16,16 @@ layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 void main() {
   uint index = invocation_index();
   uint features = p.channels * p.pixels;
-  uint features4 = (features + 3) / 4;
+  uint features4 = stored_vectors(features);
   uint image = index / features4;
   uint first = (index - image * features4) * 4;
   if (image >= p.images) return;
-  vector_t v = vector_t(0);
+  vec4 v = vec4(0);
   [[unroll]] for (uint k = 0; k < 4; ++k) {
     uint feature = first + k;
     uint c = feature / p.pixels;
     uint pixel = feature - c * p.pixels;
-    if (feature < features) v[k] = x[(image * p.pixels + pixel) * p.c4 * 4 + c];
+    if (feature < features) v[k] = widen1(x[(image * p.pixels + pixel) * p.c4 * 4 + c]);
   }
-  y[index] = v;
+  y[index] = narrow(v);
 }

@@ -24,5 +24,5 @@ void main() {
     uint c = block * 4 + k;
     if (c < p.channels) v[k] = x[(image * p.channels + c) * p.pixels + within];
   }
-  y[index] = vector_t(v);
+  y[index] = narrow(v);
 }

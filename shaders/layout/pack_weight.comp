@@ -4,6 +4,7 @@
 // and four input channels: vectors go in and out, whichever of the two is the innermost.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#include "../common/channels.h"
 #include "../common/grid.glsl"
 #include "../common/storage.glsl"
 #include "pack_weight_params.h"
@@ -84,7 +85,7 @@ Block transposed(Block a) {
 void main() {
   uint taps = p.kernel_h * p.kernel_w;
   uint in4 = (p.inputs + 3) / 4;
-  uint out4 = kLayout == 2 ? (p.outputs + 7) / 8 * 2 : (p.outputs + 3) / 4;
+  uint out4 = kLayout == 2 ? (p.outputs + 7) / 8 * 2 : stored_vectors(p.outputs);
   uint index = invocation_index();
   uint i4 = index % in4;
   uint tap = index / in4 % taps;
@@ -107,6 +108,6 @@ void main() {
       case 3: at = (tap * in4 * 4 + i) * out4 + o4; break;                   // kHwio
       default: at = tap * out4 + o4;                                         // kTapsFirst
     }
-    if (kLayout != 4 || k == 0) packed[at] = vector_t(block.rows[k]);
+    if (kLayout != 4 || k == 0) packed[at] = narrow(block.rows[k]);
   }
 }

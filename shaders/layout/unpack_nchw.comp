@@ -17,5 +17,5 @@ void main() {
   uint image = plane / p.channels;
   uint c = plane - image * p.channels;
   if (image >= p.images) return;
-  y[index] = float(x[(image * p.pixels + within) * p.c4 * 4 + c]);
+  y[index] = widen1(x[(image * p.pixels + within) * p.c4 * 4 + c]);
 }

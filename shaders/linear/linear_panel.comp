@@ -20,8 +20,8 @@ layout(push_constant) uniform Push { LinearParams p; };
 
 layout(constant_id = 1) const uint kImages = 1;
 
-layout(binding = 0, TEXEL_FORMAT) readonly uniform imageBuffer x;       // [image][in4]
-layout(binding = 1, TEXEL_FORMAT) readonly uniform imageBuffer weight;  // [panel][in4][8]
+layout(binding = 0, TEXEL_FORMAT) readonly uniform TEXELS_T x;       // [image][in_c4]
+layout(binding = 1, TEXEL_FORMAT) readonly uniform TEXELS_T weight;  // [panel][in4][8]
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
 #define EPILOGUE_BINDINGS 3
@@ -45,11 +45,11 @@ void main() {
     vec4 v[kImages];
     [[unroll]] for (uint j = 0; j < kImages; ++j) {
       uint image = min(first_image + j, p.images - 1);
-      vec4 loaded = imageLoad(x, int(image * p.in4 + min(own, p.in4 - 1)));
+      vec4 loaded = load_texel(x, int(image * p.in_c4 + min(own, p.in4 - 1)));
       v[j] = own < p.in4 ? loaded : vec4(0);
     }
     [[unroll]] for (uint q = 0; q < 8; ++q) {
-      vec4 w = imageLoad(weight, row + int(min(i + q, p.in4 - 1) * 8));
+      vec4 w = load_texel(weight, row + int(min(i + q, p.in4 - 1) * 8));
       [[unroll]] for (uint j = 0; j < kImages; ++j) {
         [[unroll]] for (uint k = 0; k < 4; ++k) sums[j] += w[k] * subgroupShuffle(v[j][k], q);
       }
@@ -64,7 +64,7 @@ void main() {
     uint image = first_image + j;
     if (lane % 4 == 0 && block < p.blocks && image < p.images) {
       uint to = image * p.out4 + p.first_block + block;
-      y[to] = vector_t(apply_epilogue(result, p.epilogue, p.first_block + block, p.out_c, to));
+      y[to] = narrow(apply_epilogue(result, p.epilogue, p.first_block + block, p.out_c, to));
     }
   }
 }

@@ -9,7 +9,7 @@
 
 layout(push_constant) uniform Push { LinearParams p; };
 
-layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };        // [image][in4]
+layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };        // [image][in_c4]
 layout(std430, binding = 1) readonly buffer Weight { vector_t weight[]; };  // [blocks * 4][in4]
 layout(std430, binding = 2) writeonly buffer Output { vector_t y[]; };
 
@@ -24,16 +24,16 @@ void main() {
   uint local_block = index % p.blocks;
   if (first >= p.images) return;
   uint from[kImages];
-  [[unroll]] for (uint j = 0; j < kImages; ++j) from[j] = min(first + j, p.images - 1) * p.in4;
+  [[unroll]] for (uint j = 0; j < kImages; ++j) from[j] = min(first + j, p.images - 1) * p.in_c4;
   uint w = local_block * 4 * p.in4;
   vec4 sum[kImages] = vec4[](vec4(0), vec4(0), vec4(0), vec4(0));
   for (uint i = 0; i < p.in4; ++i) {
-    vec4 w0 = vec4(weight[w + i]);
-    vec4 w1 = vec4(weight[w + p.in4 + i]);
-    vec4 w2 = vec4(weight[w + 2 * p.in4 + i]);
-    vec4 w3 = vec4(weight[w + 3 * p.in4 + i]);
+    vec4 w0 = widen(weight[w + i]);
+    vec4 w1 = widen(weight[w + p.in4 + i]);
+    vec4 w2 = widen(weight[w + 2 * p.in4 + i]);
+    vec4 w3 = widen(weight[w + 3 * p.in4 + i]);
     [[unroll]] for (uint j = 0; j < kImages; ++j) {
-      vec4 v = vec4(x[from[j] + i]);
+      vec4 v = widen(x[from[j] + i]);
       sum[j] += vec4(dot(v, w0), dot(v, w1), dot(v, w2), dot(v, w3));
     }
   }
@@ -41,6 +41,6 @@ void main() {
   [[unroll]] for (uint j = 0; j < kImages; ++j) {
     if (first + j >= p.images) break;
     uint to = (first + j) * p.out4 + block;
-    y[to] = vector_t(apply_epilogue(sum[j], p.epilogue, block, p.out_c, to));
+    y[to] = narrow(apply_epilogue(sum[j], p.epilogue, block, p.out_c, to));
   }
 }

@@ -20,7 +20,7 @@ void main() {
     squares += parts[(p.parts + part) * p.c4 + block];
   }
   vec4 shift = sum / p.count;
-  statistics[block] = vec4(pivot[block]) + shift;
+  statistics[block] = widen(pivot[block]) + shift;
   vec4 variance = squares / p.count - shift * shift;
   statistics[p.c4 + block] = mix(variance, vec4(0), lessThan(variance, vec4(0)));
 }

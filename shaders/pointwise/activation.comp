@@ -14,6 +14,6 @@ layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };
 void main() {
   uint index = invocation_index();
   if (index >= p.vectors) return;
-  vec4 v = activate(vec4(x[index]), p.activation);
-  y[index] = vector_t(zero_tail(v, index % p.c4, p.channels));
+  vec4 v = activate(widen(x[index]), p.activation);
+  y[index] = narrow(zero_tail(v, index % p.c4, p.channels));
 }

@@ -17,8 +17,8 @@ void main() {
   if (index >= p.vectors) return;
   uint block = index % p.c4;
   uint from = p.broadcast != 0 ? index / p.image_vectors * p.c4 + block : index;
-  vec4 right = vec4(b[from]);
-  vec4 left = vec4(a[index]);
+  vec4 right = widen(b[from]);
+  vec4 left = widen(a[index]);
   vec4 v = p.multiply != 0 ? left * right : left + right;
-  y[index] = vector_t(zero_tail(activate(v, p.activation), block, p.channels));
+  y[index] = narrow(zero_tail(activate(v, p.activation), block, p.channels));
 }

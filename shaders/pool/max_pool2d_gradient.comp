@@ -1,6 +1,6 @@
 #version 450
-// To the first of each window's greatest, which max_pool2d_places found: each window that holds the
-// pixel is asked.
+// To the first of each window's greatest, which the forward pool noted (max_pool2d_places): each
+// window that holds the pixel is asked.
 #extension GL_GOOGLE_include_directive : require
 #include "pool_gradient.glsl"
 

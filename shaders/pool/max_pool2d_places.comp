@@ -1,20 +1,16 @@
 #version 450
-// At which of a window's taps its greatest stands, the first of them row by row: of each of four
-// channels 16 bits. A NaN takes the place of what stood before it, as in PyTorch.
+// max_pool2d for training: the largest of a window, and at which of its taps it stands, the first of
+// them row by row: 16 bits for each of four channels. A NaN takes the place of what stood before it,
+// as in PyTorch.
 #extension GL_GOOGLE_include_directive : require
-#include "../common/grid.glsl"
-#include "../common/vectors.glsl"
-#include "place.glsl"
-#include "pool_params.h"
+#include "pool.glsl"
+#include "../common/epilogue.glsl"
 
-layout(push_constant) uniform Push { PoolParams p; };
-
-VECTORS_IN(0, x);
-layout(std430, binding = 1) writeonly buffer Places { uvec2 places[]; };
+layout(std430, binding = 2) writeonly buffer Places { uvec2 places[]; };
 
 void main() {
   uint index = invocation_index();
-  Place at = locate(index, p.c4, p.out_h, p.out_w);
+  Place at = locate(index);
   if (at.pixel >= p.pixels) return;
   vec4 best = vec4(uintBitsToFloat(0xff800000u));
   uvec4 tap = uvec4(0xffffu);
@@ -24,12 +20,13 @@ void main() {
     for (uint kx = 0; kx < p.kernel_w; ++kx) {
       uint column = at.column * p.stride_w + kx * p.dilation_w - p.pad_w;
       if (column >= p.in_w) continue;
-      vec4 v = LOAD(x, ((at.image * p.in_h + row) * p.in_w + column) * p.c4 + at.block);
+      vec4 v = load(at, row, column);
       bvec4 first = equal(tap, uvec4(0xffffu));
       bvec4 take = bvec4(uvec4(greaterThan(v, best)) | uvec4(isnan(v)) | uvec4(first));
       best = mix(best, v, take);
       tap = mix(tap, uvec4(ky * p.kernel_w + kx), take);
     }
   }
+  STORE(y, index, zero_tail(best, at.block, p.channels));
   places[index] = uvec2(tap.x | tap.y << 16, tap.z | tap.w << 16);
 }

@@ -18,6 +18,6 @@ void main() {
   if (pixel >= p.pixels) return;
   uint end = min(pixel + p.part_pixels, p.pixels);
   vec4 sum = vec4(0);
-  for (; pixel < end; ++pixel) sum += vec4(x[pixel * p.c4 + block]);
+  for (; pixel < end; ++pixel) sum += widen(x[pixel * p.c4 + block]);
   parts[(p.first_part + part) * p.c4 + block] = sum;
 }

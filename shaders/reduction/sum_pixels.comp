@@ -17,7 +17,7 @@ void main() {
   if (image >= p.images) return;
   vec4 sum = vec4(0);
   for (uint pixel = 0; pixel < p.pixels; ++pixel) {
-    sum += vec4(x[(image * p.pixels + pixel) * p.c4 + block]);
+    sum += widen(x[(image * p.pixels + pixel) * p.c4 + block]);
   }
-  y[index] = vector_t(sum);
+  y[index] = narrow(sum);
 }

@@ -15,7 +15,7 @@ void main() {
   for (uint c = 0; c < p.channels; ++c) {
     float target = targets[first + c];
     // A class without a share has no say, be its logit infinite.
-    if (target != 0.0) sum += target * (shift - float(logits[first + c]));
+    if (target != 0.0) sum += target * (shift - widen1(logits[first + c]));
   }
   loss[image] = vec4(sum, 0, 0, 0);
 }

@@ -16,13 +16,13 @@ struct Row {
 };
 
 Row read_row(uint first) {
-  Row row = Row(float(logits[first]), 0.0, 0.0);
+  Row row = Row(widen1(logits[first]), 0.0, 0.0);
   for (uint c = 0; c < p.channels; ++c) {
-    float v = float(logits[first + c]);
+    float v = widen1(logits[first + c]);
     row.largest = max(row.largest, v);
     if (isnan(v)) row.sum = v;
     row.weight += targets[first + c];
   }
-  for (uint c = 0; c < p.channels; ++c) row.sum += exp(float(logits[first + c]) - row.largest);
+  for (uint c = 0; c < p.channels; ++c) row.sum += exp(widen1(logits[first + c]) - row.largest);
   return row;
 }

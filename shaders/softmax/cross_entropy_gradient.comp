@@ -13,9 +13,9 @@ void main() {
   uint first = image * p.c4 * 4;
   Row row = read_row(first);
   float scale = scalars[kLossScale];
-  for (uint c = 0; c < p.channels; ++c) {
-    float probability = exp(float(logits[first + c]) - row.largest) / row.sum;
-    dlogits[first + c] = scalar_t(scale * (probability * row.weight - targets[first + c]));
+  for (uint c = 0; c < p.c4 * 4; ++c) {
+    float probability = exp(widen1(logits[first + c]) - row.largest) / row.sum;
+    float gradient = scale * (probability * row.weight - targets[first + c]);
+    dlogits[first + c] = narrow1(c < p.channels ? gradient : 0.0);
   }
-  for (uint c = p.channels; c < p.c4 * 4; ++c) dlogits[first + c] = scalar_t(0);
 }

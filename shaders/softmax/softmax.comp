@@ -15,16 +15,16 @@ void main() {
   uint pixel = invocation_index();
   if (pixel >= p.pixels) return;
   uint first = pixel * p.c4 * 4;
-  float largest = float(x[first]);
+  float largest = widen1(x[first]);
   float sum = 0.0;  // From the start a NaN where any input is one, whatever exp() makes of it.
   for (uint c = 0; c < p.channels; ++c) {
-    float v = float(x[first + c]);
+    float v = widen1(x[first + c]);
     largest = max(largest, v);
     if (isnan(v)) sum = v;
   }
-  for (uint c = 0; c < p.channels; ++c) sum += exp(float(x[first + c]) - largest);
-  for (uint c = 0; c < p.channels; ++c) {
-    y[first + c] = scalar_t(exp(float(x[first + c]) - largest) / sum);
+  for (uint c = 0; c < p.channels; ++c) sum += exp(widen1(x[first + c]) - largest);
+  for (uint c = 0; c < p.c4 * 4; ++c) {
+    float v = exp(widen1(x[first + c]) - largest) / sum;
+    y[first + c] = narrow1(c < p.channels ? v : 0.0);
   }
-  for (uint c = p.channels; c < p.c4 * 4; ++c) y[first + c] = scalar_t(0);
 }

@@ -16,8 +16,8 @@ void main() {
   if (pixel >= p.pixels) return;
   uint first = pixel * p.c4;
   float sum = 0.0;
-  for (uint b = 0; b < p.c4; ++b) sum += dot(vec4(dy[first + b]), vec4(y[first + b]));
+  for (uint b = 0; b < p.c4; ++b) sum += dot(widen(dy[first + b]), widen(y[first + b]));
   for (uint b = 0; b < p.c4; ++b) {
-    dx[first + b] = vector_t(vec4(y[first + b]) * (vec4(dy[first + b]) - sum));
+    dx[first + b] = narrow(widen(y[first + b]) * (widen(dy[first + b]) - sum));
   }
 }

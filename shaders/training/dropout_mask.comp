@@ -35,7 +35,7 @@ void main() {
   uint pixel = pixels - image * p.pixels;
   uvec2 key = uvec2(uint(scalars[kSeed]), 0x5eedu);
   uint step = uint(scalars[kStep]);
-  vec4 v = vec4(x[index]);
+  vec4 v = widen(x[index]);
   [[unroll]] for (uint k = 0; k < 4; ++k) {
     uint c = block * 4 + k;
     uint place = ((p.first_image + image) * p.channels + c) * p.pixels + pixel;
@@ -43,5 +43,5 @@ void main() {
     bool dropped = float(word >> 8) * 5.9604644775390625e-8 < p.probability;
     v[k] = dropped || c >= p.channels ? 0.0 : v[k] / (1.0 - p.probability);
   }
-  y[index] = vector_t(v);
+  y[index] = narrow(v);
 }

@@ -1,6 +1,7 @@
 #version 450
 // The sum over all parameters, and zeros past the last.
 #extension GL_GOOGLE_include_directive : require
+#include "../common/channels.h"
 #include "../common/grid.glsl"
 #include "training_params.h"
 
@@ -13,5 +14,5 @@ void main() {
   float sum = 0.0;
   for (uint i = 1; i <= p.parameters; ++i) sum += norms[i];
   norms[0] = sum;
-  for (uint i = p.parameters + 1; i < (p.parameters + 4) / 4 * 4; ++i) norms[i] = 0.0;
+  for (uint i = p.parameters + 1; i < stored_vectors(p.parameters + 1) * 4; ++i) norms[i] = 0.0;
 }

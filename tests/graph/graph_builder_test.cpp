@@ -55,7 +55,7 @@ TEST(GraphBuilder, KeepsNodesInTheOrderTheyWereMade) {
   EXPECT_EQ(graph.nodes[2].name, "sum");
   EXPECT_THAT(graph.nodes[2].inputs, ElementsAre(a, b));
   EXPECT_THAT(graph.inputs, ElementsAre(x));
-  EXPECT_THAT(graph.outputs, ElementsAre(graph.nodes[2].output, a));
+  EXPECT_THAT(graph.outputs, ElementsAre(graph.nodes[2].output(), a));
   EXPECT_EQ(graph.node(graph.value(b).producer).name, "b");
 }
 
@@ -198,20 +198,29 @@ TEST(GraphBuilderRefuses, AtTheFirstFailureAndKeepsItsMessage) {
   EXPECT_THAT(message, testing::Not(HasSubstr("third")));
 }
 
-TEST(InferShape, RefusesAResidualOfAnotherShape) {
+TEST(InferShapes, RefusesAResidualOfAnotherShape) {
   const Conv2dAttrs attrs{.epilogue = {.residual = true}};
-  EXPECT_TRUE(infer_shape(attrs, {{1, 3, 4, 4}, {5, 3, 1, 1}, {1, 5, 4, 4}}).ok());
-  const auto shape = infer_shape(attrs, {{1, 3, 4, 4}, {5, 3, 1, 1}, {1, 5, 4, 3}});
+  EXPECT_TRUE(infer_shapes(attrs, {{1, 3, 4, 4}, {5, 3, 1, 1}, {1, 5, 4, 4}}).ok());
+  const auto shape = infer_shapes(attrs, {{1, 3, 4, 4}, {5, 3, 1, 1}, {1, 5, 4, 3}});
   ASSERT_FALSE(shape.ok());
   EXPECT_THAT(shape.error().message, HasSubstr("residual"));
 }
 
-TEST(InferShape, RefusesAnotherNumberOfInputs) {
-  EXPECT_FALSE(infer_shape(ActivationAttrs{}, {}).ok());
-  EXPECT_FALSE(infer_shape(AddAttrs{}, {{1, 2, 3, 4}}).ok());
-  EXPECT_FALSE(infer_shape(ConcatAttrs{}, {}).ok());
-  EXPECT_FALSE(infer_shape(Conv2dAttrs{.bias = true}, {{1, 3, 4, 4}, {5, 3, 1, 1}}).ok());
-  EXPECT_FALSE(infer_shape(BatchNormAttrs{}, {{1, 3, 4, 4}, {3}, {3}, {3}}).ok());
+TEST(InferShapes, GivesAShapeForEachOutput) {
+  MaxPool2dAttrs pool{.kernel = {2, 2}, .stride = {2, 2}};
+  EXPECT_THAT(infer_shapes(pool, {{1, 3, 4, 6}}).value(), ElementsAre(Shape{1, 3, 2, 3}));
+  pool.places = true;
+  EXPECT_THAT(infer_shapes(pool, {{1, 3, 4, 6}}).value(),
+              ElementsAre(Shape{1, 3, 2, 3}, Shape{1, 3, 2, 3}));
+  EXPECT_THAT(infer_shapes(BiasGradientAttrs{}, {{1, 3, 4, 6}}).value(), testing::IsEmpty());
+}
+
+TEST(InferShapes, RefusesAnotherNumberOfInputs) {
+  EXPECT_FALSE(infer_shapes(ActivationAttrs{}, {}).ok());
+  EXPECT_FALSE(infer_shapes(AddAttrs{}, {{1, 2, 3, 4}}).ok());
+  EXPECT_FALSE(infer_shapes(ConcatAttrs{}, {}).ok());
+  EXPECT_FALSE(infer_shapes(Conv2dAttrs{.bias = true}, {{1, 3, 4, 4}, {5, 3, 1, 1}}).ok());
+  EXPECT_FALSE(infer_shapes(BatchNormAttrs{}, {{1, 3, 4, 4}, {3}, {3}, {3}}).ok());
 }
 
 TEST(GraphBuilder, RefusesValuesThatAreNotItsOwn) {

@@ -1,14 +1,18 @@
 // Folding and fusion: fewer nodes, the same function.
 #include "graph/passes/passes.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include "caldera/autodiff.h"
 #include "caldera/reference.h"
 
 #include "tests/graph/random_operands.h"
 
 namespace caldera {
 namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
 
 struct Fused {
   Graph graph;
@@ -129,6 +133,83 @@ TEST_F(Passes, AnActivationAfterAnActivationStays) {
   const ValueId y = b.activation("silu", conv("conv", x), Activation::kSilu);
   b.output(b.relu("relu", y));
   EXPECT_EQ(expect_same_function(std::move(b).finish().value()).nodes.size(), 2u);
+}
+
+class ChooseStorage : public Passes {
+ protected:
+  // Each node that makes a value: its name, and how that is stored.
+  std::vector<std::pair<std::string, Storage>> chosen(Graph graph, Storage storage,
+                                                      const std::vector<std::string>& patterns) {
+    const Status status = choose_storage(graph, storage, patterns);
+    EXPECT_TRUE(status.ok()) << status.error().message;
+    std::vector<std::pair<std::string, Storage>> list;
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      const Node& node = graph.nodes[i];
+      if (node.outputs.empty()) continue;
+      list.emplace_back(node.name, graph.value(node.output()).storage.value());
+      EXPECT_EQ(graph.value(node.output()).producer, static_cast<NodeId>(i));
+    }
+    return list;
+  }
+
+  Graph chain() {
+    b.output(conv("c", b.relu("b.2", conv("b.1", conv("a", x)))));
+    return std::move(b).finish().value();
+  }
+};
+
+TEST_F(ChooseStorage, GivesEveryActivationThePolicys) {
+  EXPECT_THAT(chosen(chain(), Storage::kBf16, {}),
+              ElementsAre(Pair("a", Storage::kBf16), Pair("b.1", Storage::kBf16),
+                          Pair("b.2", Storage::kBf16), Pair("c", Storage::kBf16)));
+}
+
+TEST_F(ChooseStorage, ConvertsWhereLayersInFullPrecisionBeginAndEnd) {
+  EXPECT_THAT(chosen(chain(), Storage::kF16, {"b.*"}),
+              ElementsAre(Pair("a", Storage::kF16), Pair("a as f32", Storage::kF32),
+                          Pair("b.1", Storage::kF32), Pair("b.2", Storage::kF32),
+                          Pair("b.2 as f16", Storage::kF16), Pair("c", Storage::kF16)));
+}
+
+TEST_F(ChooseStorage, ConvertsOnceForAllReaders) {
+  const ValueId y = conv("a", x);
+  const ValueId first = conv("b.1", y);
+  b.output(b.add("sum", first, conv("b.2", y)));
+  EXPECT_THAT(chosen(std::move(b).finish().value(), Storage::kF16, {"b.1", "b.2", "sum"}),
+              ElementsAre(Pair("a", Storage::kF16), Pair("a as f32", Storage::kF32),
+                          Pair("b.1", Storage::kF32), Pair("b.2", Storage::kF32),
+                          Pair("sum", Storage::kF32)));
+}
+
+TEST_F(ChooseStorage, LeavesWhatAGraphFixes) {
+  Graph graph = chain();
+  graph.value(graph.nodes[1].output()).storage = Storage::kF32;
+  EXPECT_THAT(chosen(std::move(graph), Storage::kF16, {}),
+              ElementsAre(Pair("a", Storage::kF16), Pair("b.1", Storage::kF32),
+                          Pair("b.2", Storage::kF16), Pair("c", Storage::kF16)));
+}
+
+TEST_F(ChooseStorage, FollowsALayerIntoItsGradients) {
+  b.output(b.linear("fc", b.flatten("flatten", conv("b", conv("a", x))), 3));
+  const auto training = make_training_graph(std::move(b).finish().value(), {}).value();
+  int gradients = 0;
+  for (const auto& [name, storage] : chosen(training.graph, Storage::kF16, {"b"})) {
+    if (name == "a") {
+      EXPECT_EQ(storage, Storage::kF16);
+    }
+    if (name != "b" && !name.starts_with("b ")) continue;
+    const bool handed_on = name.ends_with(" as f16");
+    EXPECT_EQ(storage, handed_on ? Storage::kF16 : Storage::kF32) << name;
+    ++gradients;
+  }
+  EXPECT_GE(gradients, 3);
+}
+
+TEST_F(ChooseStorage, RefusesAPatternThatNamesNothing) {
+  Graph graph = chain();
+  const Status status = choose_storage(graph, Storage::kF16, {"a", "d*"});
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message, testing::HasSubstr("'d*'"));
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 #include "tests/graph/random_operands.h"
 
 #include <random>
+#include <utility>
+
+#include "graph/half.h"
 
 namespace caldera::test {
 
@@ -37,6 +40,40 @@ std::vector<std::vector<float>> random_inputs(const Graph& graph, uint32_t seed,
     inputs.push_back(random_floats(random, graph.value(id).shape, -scale, scale));
   }
   return inputs;
+}
+
+namespace {
+
+float rounded(float value, Precision precision) {
+  switch (precision) {
+    case Precision::kFp16:
+      return half_to_float(float_to_half(value));
+    case Precision::kBf16:
+      return bf16_to_float(float_to_bf16(value));
+    case Precision::kFp32:
+      break;
+  }
+  return value;
+}
+
+}  // namespace
+
+std::vector<std::vector<float>> as_stored(std::vector<std::vector<float>> inputs,
+                                          Precision precision) {
+  for (std::vector<float>& input : inputs) {
+    for (float& value : input) value = rounded(value, precision);
+  }
+  return inputs;
+}
+
+Weights as_stored(Weights weights, Precision precision) {
+  for (auto& [name, tensor] : weights) {
+    if (tensor.shape().size() < 2) continue;
+    std::vector<float> values(tensor.floats().begin(), tensor.floats().end());
+    for (float& value : values) value = rounded(value, precision);
+    tensor = Tensor::from_floats(tensor.shape(), std::move(values));
+  }
+  return weights;
 }
 
 }  // namespace caldera::test

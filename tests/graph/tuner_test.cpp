@@ -16,6 +16,7 @@
 #include "runtime/device_impl.h"
 #include "runtime/tuning.h"
 #include "tests/graph/random_operands.h"
+#include "tests/graph/stored.h"
 #include "tests/support/device.h"
 #include "tests/support/paths.h"
 
@@ -106,7 +107,7 @@ TEST_F(Tuner, MeasuresWeightGradientsByEveryKernel) {
   ValueId x = b.input("x", {5, 3, 9, 7});  // No whole number of the images that the CPU computes.
   x = b.conv2d("conv", x, 8, {3, 3}, {.stride = {2, 1}, .padding = {1, 1}});
   b.output(b.linear("head", b.flatten("flatten", x), 3));
-  const Graph graph = make_training_graph(std::move(b).finish().value(), {}).value().graph;
+  const Graph graph = stored(make_training_graph(std::move(b).finish().value(), {}).value().graph);
   const Device device = open();
   const auto report = tune(device, graph, test::random_weights(graph));
   ASSERT_TRUE(report.ok()) << report.error().message;
@@ -181,7 +182,8 @@ TEST_F(Tuner, PlansFollowTheFileAndShunWhatItRefuses) {
   (void)validated;
   const Device device = open();
   const fs::path file = device.impl().measurements_file("tuning");
-  const std::string problem = problem_key(graph_, graph_.nodes[0], Precision::kFp32);
+  const Graph plain = stored(graph_);
+  const std::string problem = problem_key(plain, plain.nodes[0]);
   const auto first_kernel = [&](SessionOptions options) {
     return Session::create(device, graph_, weights_, options).value().kernels()[0];
   };
@@ -233,18 +235,21 @@ TEST_F(Tuner, PassesOverAFileThatIsDamagedOrOfAnotherVersion) {
 }
 
 TEST(ProblemKey, TellsApartWhateverAKernelCan) {
-  const Graph graph = net();
+  const Graph graph = stored(net());
   std::set<std::string> keys;
-  keys.insert(problem_key(graph, graph.nodes[0], Precision::kFp32));
-  EXPECT_THAT(*keys.begin(), HasSubstr("conv2d fp32 3x16x12x12 16x16x3x3"));
-  keys.insert(problem_key(graph, graph.nodes[1], Precision::kFp32));  // The same problem.
+  keys.insert(problem_key(graph, graph.nodes[0]));
+  EXPECT_THAT(*keys.begin(), HasSubstr("conv2d f32 3x16x12x12 16x16x3x3"));
+  keys.insert(problem_key(graph, graph.nodes[1]));  // The same problem.
   EXPECT_EQ(keys.size(), 1u);
-  keys.insert(problem_key(graph, graph.nodes[0], Precision::kFp16));
-  keys.insert(problem_key(graph, graph.nodes[2], Precision::kFp32));
+  for (const Storage storage : {Storage::kF16, Storage::kBf16}) {
+    const Graph other = stored(net(), storage);
+    keys.insert(problem_key(other, other.nodes[0]));
+  }
+  keys.insert(problem_key(graph, graph.nodes[2]));
   const auto with = [&](auto edit) {
     Node node = graph.nodes[0];
     edit(std::get<Conv2dAttrs>(node.attrs));
-    keys.insert(problem_key(graph, node, Precision::kFp32));
+    keys.insert(problem_key(graph, node));
   };
   with([](Conv2dAttrs& attrs) { attrs.stride = {2, 1}; });
   with([](Conv2dAttrs& attrs) { attrs.padding = {0, 1}; });
@@ -253,7 +258,7 @@ TEST(ProblemKey, TellsApartWhateverAKernelCan) {
   with([](Conv2dAttrs& attrs) { attrs.bias = false; });
   with([](Conv2dAttrs& attrs) { attrs.epilogue.residual = true; });
   with([](Conv2dAttrs& attrs) { attrs.epilogue.activation = Activation::kRelu; });
-  EXPECT_EQ(keys.size(), 10u);
+  EXPECT_EQ(keys.size(), 11u);
 }
 
 TEST(ProblemKey, TellsPoolsApartByTheirWindows) {
@@ -265,8 +270,8 @@ TEST(ProblemKey, TellsPoolsApartByTheirWindows) {
   b.output(b.avg_pool2d("mean", same, {.kernel = {3, 3}, .padding = {1, 1}}));
   b.output(b.avg_pool2d("of the inner", same,
                         {.kernel = {3, 3}, .padding = {1, 1}, .count_include_pad = false}));
-  const Graph graph = std::move(b).finish().value();
-  for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node, Precision::kFp32));
+  const Graph graph = stored(std::move(b).finish().value());
+  for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node));
   EXPECT_EQ(keys.size(), 4u);
 }
 
@@ -277,9 +282,9 @@ TEST(ProblemKey, TellsRearrangementsApartByWhereTheyPut) {
   b.output(b.pad("around", x, {.channels_before = 8, .channels_after = 8}));
   b.output(b.subsample("every second", x, {{2, 2}}));
   b.output(b.subsample("every third", x, {{3, 3}}));
-  const Graph graph = std::move(b).finish().value();
+  const Graph graph = stored(std::move(b).finish().value());
   std::set<std::string> keys;
-  for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node, Precision::kFp32));
+  for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node));
   EXPECT_EQ(keys.size(), 4u);
 }
 
@@ -292,11 +297,11 @@ TEST(ProblemKey, TellsWeightGradientsApartByTheirFilters) {
   x = b.conv2d("wide", x, 16, {3, 3}, {.padding = {2, 2}, .dilation = {2, 2}});
   x = b.conv2d("grouped", x, 16, {3, 3}, {.padding = {1, 1}, .groups = 4});
   b.output(b.linear("head", b.flatten("flatten", x), 3));
-  const Graph graph = make_training_graph(std::move(b).finish().value(), {}).value().graph;
+  const Graph graph = stored(make_training_graph(std::move(b).finish().value(), {}).value().graph);
   std::set<std::string> keys;
   for (const Node& node : graph.nodes) {
     if (node.kind() != OpKind::kConv2dWeightGradient) continue;
-    keys.insert(problem_key(graph, node, Precision::kFp32));
+    keys.insert(problem_key(graph, node));
   }
   EXPECT_EQ(keys.size(), 5u);
   EXPECT_THAT(keys, Contains("conv2d_weight_gradient fp32 3x16x12x12 3x16x12x12 16x16x3x3 stride "

@@ -47,7 +47,7 @@ TEST_F(Validation, RefusesTwoNodesThatMakeOneValue) {
 }
 
 TEST_F(Validation, RefusesShapesThatAreNotInferred) {
-  graph.value(graph.nodes[0].output).shape[1] += 4;
+  graph.value(graph.nodes[0].output()).shape[1] += 4;
   expect_refused("makes [2, 8, 13, 11]");
 }
 
@@ -120,14 +120,14 @@ TEST_F(ValidationOfUpdates, WantsZerosOfTheRightShapeWhereTheWeightsHoldThem) {
 }
 
 TEST_F(ValidationOfUpdates, RefusesOutputsOfNodesThatOnlyUpdate) {
-  weight_gradient().output = static_cast<ValueId>(net.graph.values.size());
+  weight_gradient().outputs = {static_cast<ValueId>(net.graph.values.size())};
   net.graph.values.push_back({"output", ValueRole::kActivation, {}});
-  expect_refused("makes a value, but its operator only updates");
+  expect_refused("has 1 outputs, but its operator makes 0");
 }
 
 TEST_F(ValidationOfUpdates, RefusesNodesWithoutTheirOutput) {
-  net.graph.nodes[0].output = ValueId::kNone;
-  expect_refused("does not make a new activation");
+  net.graph.nodes[0].outputs.clear();
+  expect_refused("has 0 outputs, but its operator makes 1");
 }
 
 TEST_F(ValidationOfUpdates, RefusesUpdatesOfWhatIsNoParameterOrState) {
@@ -193,11 +193,11 @@ TEST(ShapesOfPhases, NeedEveryPixelOnce) {
   const Shape x{2, 5, 3, 3};
   const auto shape_of = [&](std::vector<InterleaveAttrs::Phase> phases) {
     const std::vector<Shape> inputs(phases.size(), x);
-    return infer_shape(InterleaveAttrs{{2, 2}, {5, 6}, std::move(phases)}, inputs);
+    return infer_shapes(InterleaveAttrs{{2, 2}, {5, 6}, std::move(phases)}, inputs);
   };
   const auto whole = shape_of({{{0, 0}}, {{0, 1}}, {{1, 0}}, {{1, 1}, {1, 0}}});
   ASSERT_TRUE(whole.ok()) << whole.error().message;
-  EXPECT_EQ(*whole, (Shape{2, 5, 5, 6}));
+  EXPECT_EQ(whole->at(0), (Shape{2, 5, 5, 6}));
   EXPECT_FALSE(shape_of({{{0, 0}}, {{0, 1}}, {{1, 0}}}).ok());
   EXPECT_FALSE(shape_of({{{0, 0}}, {{0, 0}}, {{1, 0}}, {{1, 1}}}).ok());  // One of them twice.
   EXPECT_FALSE(shape_of({{{0, 0}, {1, 0}}, {{0, 1}}, {{1, 0}}, {{1, 1}}}).ok());  // Past its end.
@@ -205,10 +205,10 @@ TEST(ShapesOfPhases, NeedEveryPixelOnce) {
 
 TEST(ShapesOfPhases, AreOfTheirTaps) {
   const auto shape_of = [](Size2d first, Size2d stride) {
-    return infer_shape(TransposeWeightAttrs{1, first, stride}, {{6, 4, 5, 3}});
+    return infer_shapes(TransposeWeightAttrs{1, first, stride}, {{6, 4, 5, 3}});
   };
-  EXPECT_EQ(shape_of({0, 0}, {2, 2}).value(), (Shape{4, 6, 3, 2}));
-  EXPECT_EQ(shape_of({1, 1}, {2, 2}).value(), (Shape{4, 6, 2, 1}));
+  EXPECT_EQ(shape_of({0, 0}, {2, 2}).value().at(0), (Shape{4, 6, 3, 2}));
+  EXPECT_EQ(shape_of({1, 1}, {2, 2}).value().at(0), (Shape{4, 6, 2, 1}));
   EXPECT_FALSE(shape_of({5, 0}, {2, 2}).ok());
   EXPECT_FALSE(shape_of({0, 0}, {0, 1}).ok());
 }

@@ -29,6 +29,8 @@ TEST(Reflection, KnowsTexelBuffers) {
   EXPECT_FALSE(subgroup.bindings[0].writes);
   const ShaderReflection halves = reflect(shader_spirv(ShaderId::conv2d_subgroup_f16)).value();
   EXPECT_EQ(halves.bindings[0].type, BindingType::kTexelsF16);
+  const ShaderReflection bf16 = reflect(shader_spirv(ShaderId::conv2d_subgroup_bf16)).value();
+  EXPECT_EQ(bf16.bindings[0].type, BindingType::kTexelsU16);
   EXPECT_EQ(subgroup.bindings[2].type, BindingType::kStorageBuffer);
   EXPECT_TRUE(subgroup.bindings[2].writes);
   EXPECT_FALSE(subgroup.bindings[2].reads);

@@ -68,10 +68,10 @@ TEST_P(TrainingStep, GivesTheReferencesResult) {
       ASSERT_TRUE(expected.ok()) << expected.error().message;
       if (!fuse && step == 1) {
         for (const Node& node : graph.nodes) {
-          if (node.output == ValueId::kNone || node.kind() == OpKind::kTransposeWeight) continue;
-          const auto found = session->read(node.output);
+          if (node.output() == ValueId::kNone || node.kind() == OpKind::kTransposeWeight) continue;
+          const auto found = session->read(node.output());
           ASSERT_TRUE(found.ok()) << found.error().message;
-          EXPECT_LE(relative_l2(*found, (*expected)[node.output]), 1e-4)
+          EXPECT_LE(relative_l2(*found, (*expected)[node.output()]), 1e-4)
               << node.name << " " << op_name(node.kind());
         }
       }

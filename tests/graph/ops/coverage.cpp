@@ -29,10 +29,11 @@ bool driver_is_known() {
 bool runs_here(std::string_view variant, Precision precision) {
   const auto is = [&](std::string_view part) { return variant.find(part) != variant.npos; };
   const bool halves = precision == Precision::kFp16;
-  if (halves && !driver_has_halves()) return false;
+  const bool rounds = precision != Precision::kFp32;
+  if (rounds && !driver_has_halves()) return false;
   if (is("_coopmat_")) return halves && driver_has_matrices();  // Products of halves alone.
   if (is("_coopmat2_")) return halves && driver_has_flexible_matrices();
-  if (is("_gemm_") && halves) return variant.ends_with("_32x32");  // As left_out() has it.
+  if (is("_gemm_") && rounds) return variant.ends_with("_32x32");  // As left_out() has it.
   if (is("_subgroup") || is("_winograd") || variant == "linear_panel") {
     return driver_has_subgroups_of_eight();
   }
@@ -50,6 +51,7 @@ class Coverage : public testing::Environment {
     if (reached().empty()) return;  // No device.
     tell(Precision::kFp32);
     tell(Precision::kFp16);
+    tell(Precision::kBf16);
   }
 
   void tell(Precision precision) {
@@ -79,7 +81,7 @@ bool left_out(const Device& device, const OpCase& test, Precision precision,
   const bool coopmat = variant.find("_coopmat") != variant.npos;
   if (device.info().type != DeviceType::kCpu || !(gemm || coopmat)) return false;
   if (variant.ends_with("_32x32")) return false;
-  return !test.every_tile || (gemm && precision == Precision::kFp16);
+  return !test.every_tile || (gemm && precision != Precision::kFp32);
 }
 
 void count_as_reached(const std::string& variant, Precision precision) {

@@ -9,12 +9,13 @@
 #include <gtest/gtest.h>
 
 #include "graph/autodiff/autodiff.h"
-#include "graph/half.h"
 #include "graph/kernel.h"
+#include "graph/precision.h"
 #include "runtime/device_impl.h"
 #include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
 #include "tests/graph/random_operands.h"
+#include "tests/graph/stored.h"
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
 #include "tests/support/require.h"
@@ -24,10 +25,13 @@ namespace {
 
 // Relative L2. Of halves, operands are rounded before the reference sees them; what is left is the
 // rounding of what passes from node to node.
-constexpr double kTolerance32 = 2e-5;
-constexpr double kTolerance16 = 3e-3;
+double tolerance(Precision precision) {
+  return precision == Precision::kFp32 ? 2e-5 : 3e-3 * rounding_in_halves(precision);
+}
 // Batch-norm takes differences of rounded numbers, and a whole net passes many on.
-constexpr double kNetTolerance16 = 3e-2;
+double net_tolerance(Precision precision) {
+  return precision == Precision::kFp32 ? 2e-5 : 3e-2 * rounding_in_halves(precision);
+}
 
 // Of a node, its epilogue included.
 Activation activation_of(const Node& node) {
@@ -63,12 +67,12 @@ Graph gradient_graph(const OpCase& test) {
   }
   GraphAppender to(graph);
   const Node node = graph.nodes[0];
-  const ValueId dy = to.input("dy", graph.value(node.output).shape);
+  const ValueId dy = to.input("dy", graph.value(node.output()).shape);
   Gradients gradients(to, std::move(needs));
-  gradients.add(node.output, dy);
+  gradients.add(node.output(), dy);
   append_gradient(gradients, node);
   EXPECT_TRUE(to.status().ok()) << to.status().error().message;
-  graph.outputs = {node.output};
+  graph.outputs = {node.output()};
   for (const ValueId input : test.graph.inputs) {
     const ValueId gradient = gradients.of(input);
     if (gradient != ValueId::kNone && gradient != dy) graph.outputs.push_back(gradient);
@@ -77,14 +81,15 @@ Graph gradient_graph(const OpCase& test) {
 }
 
 // Variants, two or more, of the operators that training adds, that take one of the graph's nodes.
-std::set<std::string> variants_to_force(const Device& device, const Graph& graph,
+std::set<std::string> variants_to_force(const Device& device, const Graph& open,
                                         Precision precision) {
+  const Graph graph = stored(open, storage_of(precision));
   std::set<std::string> names;
   for (const Node& node : graph.nodes) {
     if (node.kind() <= OpKind::kDropout) continue;
     const auto variants = kernel_variants(node.kind());
     if (variants.size() < 2) continue;
-    const KernelContext context{device.impl().capabilities(), graph, node, precision};
+    const KernelContext context{device.impl().capabilities(), graph, node};
     for (const KernelVariant& variant : variants) {
       const bool taken = !variant.supported || variant.supported(context);
       if (variant.emit && taken) names.emplace(variant.name);
@@ -117,25 +122,19 @@ void check(const Device& device, const OpCase& test, const Graph& graph, const W
   }
 }
 
-void round_to_halves(std::vector<float>& values) {
-  for (float& value : values) value = half_to_float(float_to_half(value));
-}
-
-// In floats, and in halves where the device stores them.
+// In every precision that the device stores.
 void check_activations(const Device& device, const OpCase& test, const Graph& graph,
-                       std::vector<std::vector<float>> inputs) {
-  Weights weights = random_weights(graph);
-  check(device, test, graph, weights, inputs, Precision::kFp32, kTolerance32);
-  // What rounds up to 6 has another slope.
-  if (!device.info().fp16 || activation_of(graph.nodes[0]) == Activation::kRelu6) return;
-  for (std::vector<float>& input : inputs) round_to_halves(input);
-  for (auto& [name, tensor] : weights) {
-    if (tensor.shape().size() < 2) continue;  // Vectors stay f32 on the device.
-    std::vector<float> values(tensor.floats().begin(), tensor.floats().end());
-    round_to_halves(values);
-    tensor = Tensor::from_floats(tensor.shape(), values);
+                       const std::vector<std::vector<float>>& inputs) {
+  const Weights weights = random_weights(graph);
+  for (const Precision precision : {Precision::kFp32, Precision::kFp16, Precision::kBf16}) {
+    if (supported_precision(device.info(), precision) != precision) continue;
+    // What rounds up to 6 has another slope.
+    const bool rounds = precision != Precision::kFp32;
+    if (rounds && activation_of(graph.nodes[0]) == Activation::kRelu6) continue;
+    SCOPED_TRACE(precision_name(precision));
+    check(device, test, graph, as_stored(weights, precision), as_stored(inputs, precision),
+          precision, tolerance(precision));
   }
-  check(device, test, graph, weights, inputs, Precision::kFp16, kTolerance16);
 }
 
 class EveryGradient : public testing::TestWithParam<OpCase> {};
@@ -224,12 +223,15 @@ TEST_P(EveryNormalization, MatchesTheReference) {
   inputs.push_back(one_hot_targets({test.input[0], 3}));
   inputs.push_back(step_scalars(2));
   const Weights weights = random_weights(forward);
-  if (device.info().fp16) {
-    check(device, {}, training->graph, weights, inputs, Precision::kFp16, kNetTolerance16);
+  for (const Precision precision : {Precision::kFp16, Precision::kBf16}) {
+    if (supported_precision(device.info(), precision) != precision) continue;
+    SCOPED_TRACE(precision_name(precision));
+    check(device, {}, training->graph, weights, inputs, precision, net_tolerance(precision));
   }
   // Far from zero, where a careless variance loses its digits.
   for (float& value : inputs[0]) value += 20;
-  check(device, {}, training->graph, weights, inputs, Precision::kFp32, kTolerance32);
+  check(device, {}, training->graph, weights, inputs, Precision::kFp32,
+        net_tolerance(Precision::kFp32));
 }
 
 INSTANTIATE_TEST_SUITE_P(

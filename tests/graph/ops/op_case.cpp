@@ -25,7 +25,7 @@ Graph with_epilogue(Graph graph, bool residual, Activation activation) {
   Node& node = graph.nodes[0];
   if (residual) {
     const auto id = static_cast<ValueId>(graph.values.size());
-    graph.values.push_back({"residual", ValueRole::kInput, graph.value(node.output).shape});
+    graph.values.push_back({"residual", ValueRole::kInput, graph.value(node.output()).shape});
     graph.inputs.push_back(id);
     node.inputs.push_back(id);
   }

@@ -103,7 +103,7 @@ Attrs parse_training_attrs(const std::string& op, const json& a) {
     }
     return attrs;
   }
-  if (op == "max_pool2d_gradient") return MaxPool2dGradientAttrs{max_pool(a)};
+  if (op == "max_pool2d_gradient") return MaxPool2dGradientAttrs{max_pool(a), size(a.at("input"))};
   if (op == "avg_pool2d_gradient") return AvgPool2dGradientAttrs{avg_pool(a), size(a.at("input"))};
   if (op == "adaptive_avg_pool2d_gradient") {
     return AdaptiveAvgPool2dGradientAttrs{size(a.at("input"))};

@@ -201,6 +201,14 @@ Floats far_apart(const Shape& shape) {
   return values;
 }
 
+// dx of a pool of `x`, by the places that the pool gives beside its maxima.
+ValueId max_pool_gradient(Net& net, MaxPool2dAttrs pool, ValueId dy, ValueId x) {
+  const Size2d size{static_cast<int32_t>(net.shape(x)[2]), static_cast<int32_t>(net.shape(x)[3])};
+  pool.places = true;
+  net.node(pool, {x});
+  return net.node(MaxPool2dGradientAttrs{pool, size}, {dy, net.graph.nodes.back().outputs[1]});
+}
+
 TEST(FiniteDifferences, OfMaxPools) {
   const MaxPool2dAttrs cases[] = {
       {.kernel = {2, 2}, .stride = {2, 2}},
@@ -217,7 +225,7 @@ TEST(FiniteDifferences, OfMaxPools) {
       Problem problem({shape}, [&](Net& net, const auto& in) { return net.node(pool, in); });
       problem.inputs[0] = far_apart(shape);
       expect_gradient(problem, 0, [&](Net& net, const auto& in, ValueId dy) {
-        return net.node(MaxPool2dGradientAttrs{pool}, {dy, in[0]});
+        return max_pool_gradient(net, pool, dy, in[0]);
       });
     }
   }
@@ -409,9 +417,9 @@ Floats max_pool_gradient(const MaxPool2dAttrs& pool, const Floats& x, int64_t he
                          int64_t width) {
   Net net;
   const ValueId image = net.input({1, 1, height, width});
-  const auto pooled = infer_shape(pool, {net.shape(image)}).value();
+  const Shape pooled = infer_shapes(pool, {net.shape(image)}).value()[0];
   const ValueId dy = net.input(pooled);
-  const ValueId dx = net.node(MaxPool2dGradientAttrs{pool}, {dy, image});
+  const ValueId dx = max_pool_gradient(net, pool, dy, image);
   Floats ones(static_cast<size_t>(element_count(pooled)));
   for (size_t i = 0; i < ones.size(); ++i) ones[i] = std::ldexp(1.0f, static_cast<int>(i));
   return net.run({x, ones})[dx];

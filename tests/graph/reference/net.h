@@ -38,20 +38,20 @@ struct Net {
     return id;
   }
 
-  // kNone where the operator only updates.
+  // The first output, kNone where the operator only updates.
   ValueId node(Attrs attrs, std::vector<ValueId> inputs, std::vector<ValueId> updates = {}) {
     std::vector<Shape> shapes;
     for (const ValueId id : inputs) shapes.push_back(graph.value(id).shape);
-    const auto shape = infer_shape(attrs, shapes);
-    EXPECT_TRUE(shape.ok()) << shape.error().message;
+    const auto made = infer_shapes(attrs, shapes);
+    EXPECT_TRUE(made.ok()) << made.error().message;
     const std::string name = "node" + std::to_string(graph.nodes.size());
-    ValueId output = ValueId::kNone;
-    if (shape.ok() && !shape->empty()) {
-      output = append(
-          {name, ValueRole::kActivation, *shape, false, static_cast<NodeId>(graph.nodes.size())});
+    std::vector<ValueId> outputs;
+    for (const Shape& shape : made.ok() ? *made : std::vector<Shape>()) {
+      outputs.push_back(append(
+          {name, ValueRole::kActivation, shape, false, static_cast<NodeId>(graph.nodes.size())}));
     }
-    graph.nodes.push_back({name, std::move(attrs), std::move(inputs), output, std::move(updates)});
-    return output;
+    graph.nodes.push_back({name, std::move(attrs), std::move(inputs), outputs, std::move(updates)});
+    return graph.nodes.back().output();
   }
 
   const Shape& shape(ValueId id) const { return graph.value(id).shape; }
@@ -76,11 +76,11 @@ inline Gradients conv2d_gradients(GraphAppender& to, Net& net, const Conv2dAttrs
                                   ValueId weight, ValueId needed, ValueId dy) {
   net.node(conv, {x, weight});
   const Node node = net.graph.nodes.back();
-  EXPECT_EQ(net.shape(node.output), net.shape(dy));
+  EXPECT_EQ(net.shape(node.output()), net.shape(dy));
   std::vector<bool> needs(net.graph.values.size());
-  needs[static_cast<size_t>(needed)] = needs[static_cast<size_t>(node.output)] = true;
+  needs[static_cast<size_t>(needed)] = needs[static_cast<size_t>(node.output())] = true;
   Gradients gradients(to, std::move(needs));
-  gradients.add(node.output, dy);
+  gradients.add(node.output(), dy);
   append_gradient(gradients, node);
   EXPECT_TRUE(to.status().ok()) << to.status().error().message;
   return gradients;

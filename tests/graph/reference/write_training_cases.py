@@ -188,11 +188,17 @@ def pools(out):
                 lambda x: F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode), x)
         except RuntimeError:
             return  # The output would be empty.
+        # PyTorch's places are pixels of the image; ours are taps of the window, row by row.
+        _, places = F.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode, True)
+        rows, columns = places // x.shape[3], places % x.shape[3]
+        ky = (rows - torch.arange(dy.shape[2])[:, None] * stride[0] + padding[0]) // dilation[0]
+        kx = (columns - torch.arange(dy.shape[3]) * stride[1] + padding[1]) // dilation[1]
+        places = (ky * kernel[1] + kx).float()
         out.case("%s %s k%s s%s p%s d%s ceil %s" % (name, list(x.shape), kernel, stride, padding,
                                                     dilation, ceil_mode),
                  "max_pool2d_gradient",
                  dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation,
-                      ceil_mode=ceil_mode), [dy, x], dx)
+                      ceil_mode=ceil_mode, input=x.shape[2:]), [dy, places], dx)
 
     for image, kernel, stride, ceil_mode in itertools.product(images, kernels, strides,
                                                               [False, True]):
