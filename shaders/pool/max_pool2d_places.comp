@@ -3,6 +3,7 @@
 // channels 16 bits. A NaN takes the place of what stood before it, as in PyTorch.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/nan.glsl"
 #include "../common/vectors.glsl"
 #include "place.glsl"
 #include "pool_params.h"
@@ -26,7 +27,8 @@ void main() {
       if (column >= p.in_w) continue;
       vec4 v = LOAD(x, ((at.image * p.in_h + row) * p.in_w + column) * p.c4 + at.block);
       bvec4 first = equal(tap, uvec4(0xffffu));
-      bvec4 take = bvec4(uvec4(greaterThan(v, best)) | uvec4(isnan(v)) | uvec4(first));
+      bvec4 greater = unless_nan(greaterThan(v, best), best);
+      bvec4 take = mix(greater, bvec4(true), mix(first, bvec4(true), is_nan(v)));
       best = mix(best, v, take);
       tap = mix(tap, uvec4(ky * p.kernel_w + kx), take);
     }

@@ -14,7 +14,7 @@ void main() {
   Row row = read_row(first);
   float scale = scalars[kLossScale];
   for (uint c = 0; c < p.channels; ++c) {
-    float probability = exp(float(logits[first + c]) - row.largest) / row.sum;
+    float probability = exp_nan(float(logits[first + c]) - row.largest) / row.sum;
     dlogits[first + c] = scalar_t(scale * (probability * row.weight - targets[first + c]));
   }
   for (uint c = p.channels; c < p.c4 * 4; ++c) dlogits[first + c] = scalar_t(0);

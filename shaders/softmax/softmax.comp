@@ -1,8 +1,9 @@
 #version 450
 // Over the channels of one pixel an invocation; the largest is taken off first, so that no
-// exponential overflows.
+// exponential overflows. Where one is a NaN, all become one.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/nan.glsl"
 #include "../common/storage.glsl"
 #include "softmax_params.h"
 
@@ -16,15 +17,11 @@ void main() {
   if (pixel >= p.pixels) return;
   uint first = pixel * p.c4 * 4;
   float largest = float(x[first]);
-  float sum = 0.0;  // From the start a NaN where any input is one, whatever exp() makes of it.
+  for (uint c = 1; c < p.channels; ++c) largest = max_nan(largest, float(x[first + c]));
+  float sum = 0.0;
+  for (uint c = 0; c < p.channels; ++c) sum += exp_nan(float(x[first + c]) - largest);
   for (uint c = 0; c < p.channels; ++c) {
-    float v = float(x[first + c]);
-    largest = max(largest, v);
-    if (isnan(v)) sum = v;
-  }
-  for (uint c = 0; c < p.channels; ++c) sum += exp(float(x[first + c]) - largest);
-  for (uint c = 0; c < p.channels; ++c) {
-    y[first + c] = scalar_t(exp(float(x[first + c]) - largest) / sum);
+    y[first + c] = scalar_t(exp_nan(float(x[first + c]) - largest) / sum);
   }
   for (uint c = p.channels; c < p.c4 * 4; ++c) y[first + c] = scalar_t(0);
 }
