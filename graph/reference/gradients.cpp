@@ -8,6 +8,8 @@
 
 namespace caldera::reference {
 
+namespace {
+
 double activation_slope(Activation activation, double v) {
   switch (activation) {
     case Activation::kNone:
@@ -28,10 +30,20 @@ double activation_slope(Activation activation, double v) {
   return 1;
 }
 
+}  // namespace
+
+// PyTorch's: where they are closed, those that clip give 0 whatever dy is, be it a NaN.
+double gradient_through(Activation activation, double dy, double v) {
+  const double slope = activation_slope(activation, v);
+  const bool clips = activation == Activation::kRelu || activation == Activation::kRelu6 ||
+                     (activation == Activation::kHardSwish && v < -3);
+  return clips && slope == 0 ? 0 : dy * slope;
+}
+
 Floats activation_gradient(const ActivationGradientAttrs& attrs, const Array& dy, const Array& v) {
   Floats dx(dy.data.size());
   for (size_t i = 0; i < dx.size(); ++i) {
-    dx[i] = static_cast<float>(dy.data[i] * activation_slope(attrs.activation, v.data[i]));
+    dx[i] = static_cast<float>(gradient_through(attrs.activation, dy.data[i], v.data[i]));
   }
   return dx;
 }
@@ -151,7 +163,8 @@ Floats dropout_mask(const DropoutMaskAttrs& attrs, const Array& x, const Array& 
   Floats y(x.data.size());
   for (size_t i = 0; i < y.size(); ++i) {
     const bool kept = dropout_uniform(seed, step, attrs.stream, i) >= attrs.probability;
-    y[i] = kept ? static_cast<float>(x.data[i] / (1 - double{attrs.probability})) : 0.0f;
+    // A NaN stays one though it is dropped, as in PyTorch.
+    y[i] = static_cast<float>(x.data[i] * kept / (1 - double{attrs.probability}));
   }
   return y;
 }

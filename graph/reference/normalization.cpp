@@ -32,7 +32,7 @@ Back back(Activation activation, const Array& dy, const Array& x, const Affine& 
   const double xhat = (x.data[index] - affine.mean(c)) * affine.inverse_deviation(c);
   const double z = xhat * affine.weight.data[channel] + affine.bias.data[channel];
   const double v = takes_output(activation) ? activate(activation, z) : z;
-  return {xhat, dy.data[index] * activation_slope(activation, v)};
+  return {xhat, gradient_through(activation, dy.data[index], v)};
 }
 
 }  // namespace

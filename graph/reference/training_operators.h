@@ -9,9 +9,9 @@
 
 namespace caldera::reference {
 
-// The derivative of an activation; v is its output where takes_output(), else its input. As
-// PyTorch's: 0 at the corners of ReLU and ReLU6.
-double activation_slope(Activation activation, double v);
+// The gradient before an activation, of the one after it; v is its output where takes_output(),
+// else its input. As PyTorch's: 0 at the corners of ReLU and ReLU6, dy where v is a NaN.
+double gradient_through(Activation activation, double dy, double v);
 
 inline double scalar(const Array& scalars, ScalarSlot slot) {
   return scalars.data[static_cast<size_t>(slot)];

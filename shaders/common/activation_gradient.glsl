@@ -1,28 +1,29 @@
-// Derivatives of activations (epilogue.h has their numbers), of what they were given or of what
-// they made. At the corners they are PyTorch's. Which one is a constant, since drivers on a CPU
-// compute every branch of a switch.
+// Gradients through activations (epilogue.h has their numbers), told from what they were given or
+// from what they made. At the corners and where those are NaN they are PyTorch's: ReLU, ReLU6 and
+// hard-swish let the gradient at a NaN through, and where they are flat give 0 whatever the
+// gradient, be it a NaN. Which activation is a constant, since drivers on a CPU compute every branch
+// of a switch.
+#include "nan.glsl"
+
 layout(constant_id = 1) const uint kActivation = 1;
 
-vec4 within(vec4 v, float low, float high) {
-  uvec4 below = uvec4(lessThanEqual(v, vec4(low)));
-  bvec4 outside = bvec4(below | uvec4(greaterThanEqual(v, vec4(high))));
-  return mix(vec4(1), vec4(0), outside);
-}
-
 // `z`: what the activation was given.
-vec4 slope_at(vec4 z) {
-  const float kInfinity = uintBitsToFloat(0x7f800000u);
-  if (kActivation == 0) return vec4(1);
-  if (kActivation == 1) return within(z, 0.0, kInfinity);
-  if (kActivation == 2) return within(z, 0.0, 6.0);
-  vec4 s = 1.0 / (1.0 + exp(-z));
-  switch (kActivation) {
-    case 3: return s * (1.0 - s);
-    case 4: return s * (1.0 + z * (1.0 - s));
-    default: return mix(mix(z / 3.0 + 0.5, vec4(1), greaterThan(z, vec4(3))), vec4(0),
-                       lessThan(z, vec4(-3)));
+vec4 gradient_at(vec4 dy, vec4 z) {
+  if (kActivation == 0) return dy;
+  if (kActivation <= 2) {
+    bvec4 closed = lessThanEqual(z, vec4(0));
+    if (kActivation == 2) closed = mix(closed, bvec4(true), greaterThanEqual(z, vec4(6)));
+    return mix(dy, vec4(0), unless_nan(closed, z));
   }
+  if (kActivation == 5) {
+    vec4 slope = mix(vec4(1), z / 3.0 + 0.5, unless_nan(lessThanEqual(z, vec4(3)), z));
+    return mix(dy * slope, vec4(0), unless_nan(lessThan(z, vec4(-3)), z));
+  }
+  vec4 s = sigmoid_nan(z);
+  return dy * (kActivation == 3 ? s * (1.0 - s) : s * (1.0 + z * (1.0 - s)));
 }
 
 // `y`: what it made, for those whose derivative that tells.
-vec4 slope_from_output(vec4 y) { return kActivation == 3 ? y * (1.0 - y) : slope_at(y); }
+vec4 gradient_from_output(vec4 dy, vec4 y) {
+  return kActivation == 3 ? dy * (y * (1.0 - y)) : gradient_at(dy, y);
+}

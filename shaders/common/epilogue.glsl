@@ -2,11 +2,11 @@
 // memory always, so that other kernels may read whole vectors: zero_tail sees to it where an
 // activation does not map zero to zero.
 #include "epilogue.h"
+#include "nan.glsl"
 
-// A NaN stays one, as in PyTorch: max(), clamp() and exp() make of it what the driver likes.
-vec4 relu(vec4 y) { return mix(y, vec4(0), lessThan(y, vec4(0))); }
-vec4 keep_nan(vec4 result, vec4 y) { return mix(result, y, isnan(y)); }
-vec4 relu6(vec4 y) { return mix(relu(y), vec4(6), greaterThan(y, vec4(6))); }
+// A NaN stays one, as in PyTorch.
+vec4 relu(vec4 y) { return max_nan(y, vec4(0)); }
+vec4 relu6(vec4 y) { return clamp_nan(y, vec4(0), vec4(6)); }
 
 // Drivers on a CPU compute every branch of a switch, so a shader for them may take, as its
 // specialization constant EPILOGUE_CONSTANT, whether activations beyond relu6 have to be there.
@@ -21,8 +21,7 @@ vec4 clip(vec4 y, uint activation) {
   const float kInfinity = uintBitsToFloat(0x7f800000u);
   vec4 low = vec4(activation == 0 ? -kInfinity : 0.0);
   vec4 high = vec4(activation == 2 ? 6.0 : kInfinity);
-  y = mix(y, low, lessThan(y, low));
-  return mix(y, high, greaterThan(y, high));
+  return clamp_nan(y, low, high);
 }
 
 vec4 activate(vec4 y, uint activation) {
@@ -30,7 +29,7 @@ vec4 activate(vec4 y, uint activation) {
   switch (activation) {
     case 1: return relu(y);
     case 2: return relu6(y);
-    case 3: return keep_nan(1.0 / (1.0 + exp(-y)), y);
+    case 3: return sigmoid_nan(y);
     case 4: return keep_nan(y / (1.0 + exp(-y)), y);
     case 5: return y * (relu6(y + 3.0) / 6.0);
     default: return y;

@@ -30,8 +30,8 @@ vec4 widen(vector_t v) {
 uvec4 bf16_bits(vec4 v) {
   uvec4 bits = floatBitsToUint(v);
   uvec4 rounded = bits + 0x7fffu + (bits >> 16 & 1u);
-  bvec4 is_nan = greaterThan(bits & 0x7fffffffu, uvec4(0x7f800000u));
-  return mix(rounded, bits | 0x400000u, is_nan) >> 16;
+  bvec4 no_number = greaterThan(bits & 0x7fffffffu, uvec4(0x7f800000u));
+  return mix(rounded, bits | 0x400000u, no_number) >> 16;
 }
 vector_t narrow(vec4 v) {
   uvec4 bits = bf16_bits(v);

@@ -2,6 +2,7 @@
 // Mean and biased variance of four channels, from the parts of batch_statistics.
 #extension GL_GOOGLE_include_directive : require
 #include "../common/grid.glsl"
+#include "../common/nan.glsl"
 #include "../common/storage.glsl"
 #include "normalization_params.h"
 
@@ -22,5 +23,5 @@ void main() {
   vec4 shift = sum / p.count;
   statistics[block] = widen(pivot[block]) + shift;
   vec4 variance = squares / p.count - shift * shift;
-  statistics[p.c4 + block] = mix(variance, vec4(0), lessThan(variance, vec4(0)));
+  statistics[p.c4 + block] = max_nan(variance, vec4(0));
 }

@@ -27,5 +27,5 @@ Channels channels_of(uint block, uint c4, float eps) {
 vec4 normalized(Channels c, uint index) { return (LOAD(x, index) - c.mean) * c.inverse; }
 
 vec4 gradient_of_z(Channels c, vec4 xhat, uint index) {
-  return LOAD(dy, index) * slope_at(xhat * c.weight + c.bias);
+  return gradient_at(LOAD(dy, index), xhat * c.weight + c.bias);
 }

@@ -15,5 +15,5 @@ VECTORS_OUT(2, dx);
 void main() {
   uint index = invocation_index();
   if (index >= p.vectors) return;
-  STORE(dx, index, LOAD(dy, index) * slope_from_output(LOAD(v, index)));
+  STORE(dx, index, gradient_from_output(LOAD(dy, index), LOAD(v, index)));
 }

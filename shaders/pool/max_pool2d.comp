@@ -15,9 +15,7 @@ void main() {
     for (uint kx = 0; kx < p.kernel_w; ++kx) {
       uint column = at.column * p.stride_w + kx * p.dilation_w - p.pad_w;
       if (column >= p.in_w) continue;
-      vec4 v = load(at, row, column);
-      bvec4 take = bvec4(uvec4(greaterThan(v, best)) | uvec4(isnan(v)));
-      best = mix(best, v, take);
+      best = max_nan(best, load(at, row, column));
     }
   }
   STORE(y, index, zero_tail(best, at.block, p.channels));

@@ -5,6 +5,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "pool.glsl"
 #include "../common/epilogue.glsl"
+#include "../common/nan.glsl"
 
 layout(std430, binding = 2) writeonly buffer Places { uvec2 places[]; };
 
@@ -22,7 +23,8 @@ void main() {
       if (column >= p.in_w) continue;
       vec4 v = load(at, row, column);
       bvec4 first = equal(tap, uvec4(0xffffu));
-      bvec4 take = bvec4(uvec4(greaterThan(v, best)) | uvec4(isnan(v)) | uvec4(first));
+      bvec4 greater = unless_nan(greaterThan(v, best), best);
+      bvec4 take = mix(greater, bvec4(true), mix(first, bvec4(true), is_nan(v)));
       best = mix(best, v, take);
       tap = mix(tap, uvec4(ky * p.kernel_w + kx), take);
     }

@@ -10,12 +10,12 @@ void main() {
   if (image >= p.pixels) return;
   uint first = image * p.c4 * 4;
   Row row = read_row(first);
-  float shift = row.largest + log(row.sum);
+  float shift = row.largest + log_nan(row.sum);
   float sum = 0.0;
   for (uint c = 0; c < p.channels; ++c) {
     float target = targets[first + c];
     // A class without a share has no say, be its logit infinite.
-    if (target != 0.0) sum += target * (shift - widen1(logits[first + c]));
+    if (target != 0.0 || is_nan(target)) sum += target * (shift - widen1(logits[first + c]));
   }
   loss[image] = vec4(sum, 0, 0, 0);
 }

@@ -14,7 +14,7 @@ void main() {
   Row row = read_row(first);
   float scale = scalars[kLossScale];
   for (uint c = 0; c < p.c4 * 4; ++c) {
-    float probability = exp(widen1(logits[first + c]) - row.largest) / row.sum;
+    float probability = exp_nan(widen1(logits[first + c]) - row.largest) / row.sum;
     float gradient = scale * (probability * row.weight - targets[first + c]);
     dlogits[first + c] = narrow1(c < p.channels ? gradient : 0.0);
   }

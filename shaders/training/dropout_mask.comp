@@ -41,7 +41,9 @@ void main() {
     uint place = ((p.first_image + image) * p.channels + c) * p.pixels + pixel;
     uint word = philox(uvec4(place / 4, step, p.stream, 0), key)[place % 4];
     bool dropped = float(word >> 8) * 5.9604644775390625e-8 < p.probability;
-    v[k] = dropped || c >= p.channels ? 0.0 : v[k] / (1.0 - p.probability);
+    // Multiplied, not chosen: a NaN stays one though it is dropped, as in PyTorch.
+    float kept = v[k] * (dropped ? 0.0 : 1.0) / (1.0 - p.probability);
+    v[k] = c >= p.channels ? 0.0 : kept;
   }
   y[index] = narrow(v);
 }

@@ -49,5 +49,7 @@ std::vector<OpCase> pool_cases();
 std::vector<OpCase> pointwise_cases();
 std::vector<OpCase> rearranging_cases();
 std::vector<OpCase> linear_cases();
+// NaN and infinities, which `edit` puts into the inputs, and into the gradient where there is one.
+std::vector<OpCase> nan_cases();
 
 }  // namespace caldera::test

@@ -89,7 +89,10 @@ def pointwise(out):
                 x, y = random(*a), random(*b)
                 out.case(name + ", " + activation, op, {"activation": activation}, [x, y],
                          ACTIVATIONS[activation](function(x, y)))
+    nan, inf = float("nan"), float("inf")
+    unlike = torch.tensor([[1, nan, 2], [nan, 1, 2], [1, inf, 2], [1, -inf, 2], [-inf, -inf, -inf]])
     for name, x in [("2-d", random(3, 10)), ("4-d", random(2, 5, 3, 4)),
+                    ("NaN and infinities", unlike),
                     ("large logits", random(2, 7) * 1e4), ("one class", random(2, 1)),
                     ("equal", torch.full((1, 4), -1e30))]:
         out.case(name, "softmax", {}, [x], F.softmax(x.double(), 1))

@@ -101,8 +101,7 @@ def batch_norms(out):
 
 
 def activations(out):
-    # Not the corners at +-3 of hard-swish, where PyTorch's versions differ, and no NaN, where its
-    # scalar and vector loops do.
+    # Not the corners at +-3 of hard-swish, where PyTorch's versions differ.
     special = torch.tensor([[-0.0, 0.0, 6.0, 6.5, -100.0, 100.0, 1e-30, 1e30, 2.9999, -2.9999,
                              -3.0001, 3.0001]])
     for activation, x in itertools.product(ACTIVATIONS, [random(2, 3, 4, 5) * 4, special]):
@@ -117,6 +116,22 @@ def activations(out):
             dx = dy.double() * v * (1 - v)
         out.case("%s %s" % (activation, list(x.shape)), "activation_gradient",
                  {"activation": activation}, [dy, v], dx)
+    # Number by number: at a NaN PyTorch's scalar loop does what it does on GPUs, its vector loop
+    # what no other does.
+    nan, inf = float("nan"), float("inf")
+    pairs = list(itertools.product([nan, inf, -inf, -1.0, 0.0, 1.0, 6.0, 7.0], [2.0, nan, inf]))
+    for activation in ACTIVATIONS:
+        xs = [torch.tensor([x], dtype=torch.float64).requires_grad_() for x, _ in pairs]
+        ys = [ACTIVATIONS[activation](x) for x in xs]
+        dys = [torch.tensor([dy], dtype=torch.float64) for _, dy in pairs]
+        dxs = [torch.autograd.grad(y, x, dy)[0] for x, y, dy in zip(xs, ys, dys)]
+        if activation == "sigmoid":
+            ys = [y.float().double() for y in ys]
+            dxs = [dy * y * (1 - y) for y, dy in zip(ys, dys)]
+        vs = ys if activation in TAKES_OUTPUT else xs
+        out.case(activation + ", NaN and infinities", "activation_gradient",
+                 {"activation": activation}, [torch.stack(dys), torch.stack(vs)],
+                 torch.stack(dxs))
 
 
 CONVOLUTIONS = [
@@ -317,6 +332,16 @@ def losses(out):
     loss = -(targets.double() * F.log_softmax(logits.double(), 1)).sum(1, keepdim=True)
     out.case("large logits, targets that do not sum to one", "cross_entropy", {},
              [logits, targets], loss)
+    logits = random(3, 7)
+    logits[0, 0] = float("nan")
+    logits[1, 4] = float("inf")
+    logits64 = logits.double().requires_grad_()
+    targets = torch.full((3, 7), 1 / 7)
+    loss = -(targets.double() * F.log_softmax(logits64, 1)).sum(1, keepdim=True)
+    out.case("NaN and infinity", "cross_entropy", {}, [logits, targets], loss)
+    gradient, = torch.autograd.grad(loss.sum(), logits64)
+    out.case("NaN and infinity", "cross_entropy_gradient", {}, [logits, targets, scalars()],
+             gradient)
     for scale in [1, 128]:
         xs = [random(5), random(2, 3, 3, 3), random(4, 6)]
         squares = [(x.double() / scale).square().sum() for x in xs]
