@@ -35,6 +35,7 @@ std::vector<LayerMemory> layer_memory(const Plan& plan) {
     const auto index = static_cast<uint32_t>(output);
     layers[i].node = static_cast<NodeId>(i);
     if (output == ValueId::kNone) continue;
+    layers[i].output_block = plan.arena_place(output).block;
     if (plan.storage[index] == output) layers[i].output_bytes = lifetimes[index].bytes;
   }
   std::set<std::pair<NodeId, uint32_t>> weights;  // Counted once a layer.
