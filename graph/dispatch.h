@@ -13,6 +13,7 @@
 #include "caldera/graph.h"
 #include "caldera/session.h"
 
+#include "runtime/place.h"
 #include "runtime/shader.h"
 #include "shaders/common/channels.h"
 
@@ -38,7 +39,7 @@ struct PackedWeight {
   WeightLayout layout = WeightLayout::kVector;
   Storage storage = Storage::kF32;  // Of layouts that are not f32 always.
   uint64_t bytes = 0;
-  uint64_t offset = 0;  // In the weights buffer.
+  Place place;  // In the blocks of the weights.
   // The parameter that it is packed from: `value`, or what TransposeWeight is to transpose.
   ValueId source = ValueId::kNone;
   std::optional<TransposeWeightAttrs> transpose{};

@@ -2,6 +2,7 @@
 #include "graph/emitter.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "graph/align.h"
 #include "graph/kernel.h"
@@ -124,8 +125,9 @@ Binding Emitter::state(ValueId value) const {
 }
 
 Binding Emitter::states(ValueId first, ValueId last) const {
+  assert(states_.place(first).block == states_.place(last).block);
   return {BindingKind::kState, static_cast<uint32_t>(first), 0,
-          states_.offset(last) + state(last).size - states_.offset(first)};
+          states_.place(last).offset + state(last).size - states_.place(first).offset};
 }
 
 Binding Emitter::table(std::vector<uint32_t> words) {

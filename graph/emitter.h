@@ -57,8 +57,8 @@ class Emitter {
   Binding weight(ValueId value, WeightLayout layout);
   // What training changes in place. Precondition: a node updates it.
   Binding state(ValueId value) const;
-  uint64_t state_offset(ValueId value) const { return states_.offset(value); }
-  // From the first value's start to the last one's end.
+  Place state_place(ValueId value) const { return states_.place(value); }
+  // From the first value's start to the last one's end. Precondition: they lie in one block.
   Binding states(ValueId first, ValueId last) const;
   // Words that stay the same for the plan's life.
   Binding table(std::vector<uint32_t> words);

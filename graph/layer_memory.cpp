@@ -36,6 +36,8 @@ std::vector<LayerMemory> layer_memory(const Plan& plan) {
       const auto index = static_cast<uint32_t>(output);
       if (plan.owners[index] == output) layers[i].output_bytes += lifetimes[index].bytes;
     }
+    const ValueId output = plan.graph.nodes[i].output();
+    if (output != ValueId::kNone) layers[i].output_block = plan.arena_place(output).block;
   }
   std::set<std::pair<NodeId, uint32_t>> weights;  // Counted once a layer.
   for (size_t step = 0; step < steps; ++step) {

@@ -1,7 +1,7 @@
 // Greedy, each value into the tightest gap that its lifetime leaves, in each of a few orders, from
-// one end of the arena and from both; the best is kept. By size alone, from one end, is best for
-// most residual networks; pre-activation bottlenecks need both ends, so that what a block keeps
-// alive for its sum lies at one of them and the rest stays in one piece.
+// one end of a block and from both; the best is kept. By size alone, from one end, is best for most
+// residual networks; pre-activation bottlenecks need both ends, so that what a block keeps alive
+// for its sum lies at one of them and the rest stays in one piece.
 #include "graph/memory_planner.h"
 
 #include <algorithm>
@@ -79,19 +79,28 @@ std::vector<std::vector<size_t>> find_neighbours(const std::vector<Lifetime>& li
   return neighbours;
 }
 
+// A placement as the placer sees it: one row of addresses, in which a block begins at every
+// multiple of the limit. What lies in a block is packed from its start, so that a block takes no
+// more than its highest value needs.
+struct Row {
+  std::vector<uint64_t> starts;  // By value.
+  std::vector<uint64_t> blocks;  // Bytes used of each.
+  uint64_t bytes = 0;            // Of all blocks.
+};
+
 class Placer {
  public:
-  Placer(const std::vector<Lifetime>& lifetimes, uint64_t alignment)
-      : neighbours_(find_neighbours(lifetimes)) {
+  Placer(const std::vector<Lifetime>& lifetimes, uint64_t alignment, uint64_t block_limit)
+      : neighbours_(find_neighbours(lifetimes)), block_limit_(block_limit) {
     for (const Lifetime& lifetime : lifetimes)
       bytes_.push_back(round_up(lifetime.bytes, alignment));
   }
 
-  // The offsets, and the bytes in all, of one order. Gaps are looked for below `ceiling` first; one
-  // that reaches up to it is filled from above, so that what is left stays in one piece.
-  MemoryPlan place(const std::vector<size_t>& order, uint64_t ceiling) const {
-    MemoryPlan plan;
-    plan.offsets.assign(bytes_.size(), 0);
+  // In this order. Gaps are looked for below `ceiling` first; one that reaches up to it, or to the
+  // end of a block, is filled from above, so that what is left stays in one piece. 0: none is.
+  Row place(const std::vector<size_t>& order, uint64_t ceiling) const {
+    Row row;
+    row.starts.assign(bytes_.size(), 0);
     std::vector<bool> placed(bytes_.size());
     std::vector<size_t> others;
     for (const size_t current : order) {
@@ -99,17 +108,26 @@ class Placer {
       for (const size_t other : neighbours_[current]) {
         if (placed[other]) others.push_back(other);
       }
-      std::ranges::sort(others, {}, [&](size_t other) { return plan.offsets[other]; });
-      plan.offsets[current] = tightest_gap(bytes_[current], others, plan.offsets, ceiling);
-      plan.bytes = std::max(plan.bytes, top(current, plan));
+      std::ranges::sort(others, {}, [&](size_t other) { return row.starts[other]; });
+      row.starts[current] = tightest_gap(bytes_[current], others, row.starts, ceiling);
       placed[current] = true;
+      const size_t block = row.starts[current] / block_limit_;
+      if (block >= row.blocks.size()) row.blocks.resize(block + 1, 0);
+      row.blocks[block] = std::max(row.blocks[block], top(current, row) - block * block_limit_);
     }
-    return plan;
+    row.bytes = std::accumulate(row.blocks.begin(), row.blocks.end(), uint64_t{0});
+    return row;
   }
 
   // Where a value's bytes end.
-  uint64_t top(size_t value, const MemoryPlan& plan) const {
-    return plan.offsets[value] + bytes_[value];
+  uint64_t top(size_t value, const Row& row) const { return row.starts[value] + bytes_[value]; }
+  Place place_of(size_t value, const Row& row) const {
+    return {static_cast<uint32_t>(row.starts[value] / block_limit_),
+            row.starts[value] % block_limit_};
+  }
+  // Whether it lies on top of the last block, where there are fewer bytes to be had.
+  bool on_top(size_t value, const Row& row) const {
+    return top(value, row) == (row.blocks.size() - 1) * block_limit_ + row.blocks.back();
   }
   // How many values a place() compares, which is what it costs.
   size_t pairs() const {
@@ -119,46 +137,60 @@ class Placer {
   }
 
  private:
-  // Of those between `others`, which are placed and sorted by offset; else after the last of them.
+  // Of those between `others`, which are placed and sorted by start; else after the last of them.
   uint64_t tightest_gap(uint64_t bytes, const std::vector<size_t>& others,
-                        const std::vector<uint64_t>& offsets, uint64_t ceiling) const {
-    uint64_t end = 0;
+                        const std::vector<uint64_t>& starts, uint64_t ceiling) const {
+    uint64_t end = 0;                // Of those looked at.
+    uint64_t border = block_limit_;  // The end of the block in which `end` lies.
     uint64_t best = 0;
     uint64_t best_gap = UINT64_MAX;
     const auto consider = [&](uint64_t from, uint64_t to) {
       if (to < from + bytes || to - from >= best_gap) return;
-      best = from > 0 && to == ceiling ? to - bytes : from;
+      const bool from_above = ceiling > 0 && from > 0 && (to == ceiling || to == border);
+      best = from_above ? to - bytes : from;
       best_gap = to - from;
     };
+    // Up to `to`, which may lie some blocks on.
+    const auto consider_all = [&](uint64_t to) {
+      for (; border < to; border += block_limit_) {
+        consider(end, border);
+        end = std::max(end, border);
+      }
+      consider(end, to);
+    };
     for (const size_t other : others) {
-      consider(end, offsets[other]);
-      end = std::max(end, offsets[other] + bytes_[other]);
+      consider_all(starts[other]);
+      end = std::max(end, starts[other] + bytes_[other]);
+      while (border < end) border += block_limit_;
     }
-    consider(end, ceiling);
-    return best_gap == UINT64_MAX ? end : best;
+    consider_all(ceiling);
+    if (best_gap != UINT64_MAX) return best;
+    return end + bytes <= border ? end : border;
   }
 
   std::vector<std::vector<size_t>> neighbours_;
   std::vector<uint64_t> bytes_;  // Rounded up to the alignment.
+  uint64_t block_limit_;
 };
 
-// Changes the order until the plan takes no more than `least`, or patience ends. What lies on top
-// of the arena found no gap where it came: it, or one alive with it, changes its place in the
-// order, and what does not make more values lie there stays. The same numbers are drawn each time,
-// so that a plan is always the same.
-void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uint64_t ceiling,
-            const std::vector<Lifetime>& lifetimes, MemoryPlan& best) {
+// Changes the order until the row takes no more than `least`, or patience ends. What lies on top
+// found no gap where it came: it, or one alive with it, changes its place in the order, and what
+// does not make more values lie there stays. The same numbers are drawn each time, so that a plan
+// is always the same. Returns how many orders it tried.
+int search(const Placer& placer, uint64_t least, std::vector<size_t> order, uint64_t ceiling,
+           const std::vector<Lifetime>& lifetimes, Row& best) {
   constexpr size_t kPatience = 30'000'000;  // Pairs compared, in all: about half a second.
   constexpr size_t kTrial = 100;            // As many pairs' worth of time for all else in a trial.
-  const auto on_top = [&](const MemoryPlan& plan) {
+  const auto on_top = [&](const Row& row) {
     std::vector<size_t> values;
     for (const size_t value : order) {
-      if (placer.top(value, plan) == plan.bytes) values.push_back(value);
+      if (placer.on_top(value, row)) values.push_back(value);
     }
     return values;
   };
   std::minstd_rand random(1);
   std::vector<size_t> highest = on_top(best);
+  int tried = 0;
   for (size_t spent = 0; best.bytes > least && spent < kPatience;
        spent += placer.pairs() + kTrial) {
     const Lifetime& culprit = lifetimes[highest[random() % highest.size()]];
@@ -176,41 +208,79 @@ void search(const Placer& placer, uint64_t least, std::vector<size_t> order, uin
     const auto at = [&](size_t i) { return next.begin() + static_cast<int64_t>(i); };
     to < from ? std::rotate(at(to), at(from), at(from + 1))
               : std::rotate(at(from), at(from + 1), at(to + 1));
-    MemoryPlan plan = placer.place(next, ceiling);
-    ++best.searched;
-    if (plan.bytes > best.bytes) continue;
-    std::vector<size_t> higher = on_top(plan);
-    if (plan.bytes == best.bytes && higher.size() > highest.size()) continue;
-    plan.searched = best.searched;
-    best = std::move(plan);
+    Row row = placer.place(next, ceiling);
+    ++tried;
+    if (row.bytes > best.bytes) continue;
+    std::vector<size_t> higher = on_top(row);
+    if (row.bytes == best.bytes && higher.size() > highest.size()) continue;
+    best = std::move(row);
     order = std::move(next);
     highest = std::move(higher);
   }
+  return tried;
 }
 
 }  // namespace
 
-MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment) {
-  const Placer placer(lifetimes, alignment);
-  const uint64_t least = most_alive(lifetimes, alignment);  // That a placement can reach.
-  MemoryPlan best;
+MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment,
+                       uint64_t block_limit) {
+  constexpr uint64_t kNoLimit = uint64_t{1} << 62;  // Twice this is still a number.
+  const uint64_t limit =
+      std::max(std::min(block_limit, kNoLimit) / alignment, uint64_t{1}) * alignment;
+  MemoryPlan plan{.lifetimes = lifetimes, .lower_bound = most_alive(lifetimes, 1)};
+  plan.places.resize(lifetimes.size());
+  // What no block holds takes no part in what follows.
+  std::vector<Lifetime> shared = lifetimes;
+  for (Lifetime& lifetime : shared) {
+    if (lifetime.bytes > limit) lifetime = {};
+  }
+  const Placer placer(shared, alignment, limit);
+  const uint64_t least = most_alive(shared, alignment);  // That a placement can reach.
+  Row best;
   std::vector<size_t> best_order;
   uint64_t best_ceiling = 0;
   for (const Before before : kOrders) {
-    const std::vector<size_t> order = in_order(lifetimes, before);
+    const std::vector<size_t> order = in_order(shared, before);
     for (const uint64_t ceiling : {uint64_t{0}, least}) {
-      if (!best.offsets.empty() && best.bytes <= least) break;
-      MemoryPlan plan = placer.place(order, ceiling);
-      if (!best.offsets.empty() && plan.bytes >= best.bytes) continue;
-      best = std::move(plan);
+      if (!best.starts.empty() && best.bytes <= least) break;
+      Row row = placer.place(order, ceiling);
+      if (!best.starts.empty() && row.bytes >= best.bytes) continue;
+      best = std::move(row);
       best_order = order;
       best_ceiling = ceiling;
     }
   }
-  search(placer, least, std::move(best_order), best_ceiling, lifetimes, best);
-  best.lower_bound = most_alive(lifetimes, 1);
-  best.lifetimes = lifetimes;
-  return best;
+  plan.searched = search(placer, least, std::move(best_order), best_ceiling, shared, best);
+  plan.bytes = best.bytes;
+  std::vector<uint32_t> blocks(best.blocks.size());  // What each is in the plan, without the empty.
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    blocks[i] = static_cast<uint32_t>(plan.blocks.size());
+    if (best.blocks[i] > 0) plan.blocks.push_back(best.blocks[i]);
+  }
+  for (size_t i = 0; i < lifetimes.size(); ++i) {
+    if (shared[i].used()) {
+      plan.places[i] = placer.place_of(i, best);
+      plan.places[i].block = blocks[plan.places[i].block];
+    } else if (lifetimes[i].used()) {
+      plan.places[i] = {static_cast<uint32_t>(plan.blocks.size()), 0};
+      plan.blocks.push_back(round_up(lifetimes[i].bytes, alignment));
+      plan.bytes += plan.blocks.back();
+    }
+  }
+  return plan;
+}
+
+Place EndToEnd::add(uint64_t bytes) {
+  if (blocks_.empty() || bytes > block_limit_ || blocks_.back() > block_limit_ - bytes) {
+    blocks_.push_back(0);
+  }
+  const Place place{static_cast<uint32_t>(blocks_.size() - 1), blocks_.back()};
+  blocks_.back() += bytes;
+  return place;
+}
+
+uint64_t EndToEnd::bytes() const {
+  return std::accumulate(blocks_.begin(), blocks_.end(), uint64_t{0});
 }
 
 }  // namespace caldera

@@ -1,9 +1,12 @@
-// Places activations in one arena by their lifetimes: greedy, by size and in other orders, as in
-// Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv 2001.03288.
+// Places activations in an arena of blocks by their lifetimes: greedy, by size and in other orders,
+// as in Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv
+// 2001.03288. What lives as long as its session is placed end to end.
 #pragma once
 
 #include <cstdint>
 #include <vector>
+
+#include "runtime/place.h"
 
 namespace caldera {
 
@@ -17,14 +20,34 @@ struct Lifetime {
 };
 
 struct MemoryPlan {
-  std::vector<uint64_t> offsets;    // By lifetime; a multiple of the alignment.
+  std::vector<Place> places;        // By lifetime; offsets are multiples of the alignment.
   std::vector<Lifetime> lifetimes;  // As they were given.
-  uint64_t bytes = 0;
+  std::vector<uint64_t> blocks;     // Bytes of each.
+  uint64_t bytes = 0;               // Of all blocks.
   // The most bytes alive at one step: no placement can need less.
   uint64_t lower_bound = 0;
   int searched = 0;  // Orders tried beyond the usual ones, because none of those was the best.
 };
 
-MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment);
+// In blocks of at most `block_limit` bytes. A value of more gets a block of its own, which is for
+// whoever allocates it to refuse.
+MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment,
+                       uint64_t block_limit);
+
+// Things that stay, one after the other. Each lies wholly in one block: one that finds no room left
+// opens the next.
+class EndToEnd {
+ public:
+  explicit EndToEnd(uint64_t block_limit) : block_limit_(block_limit) {}
+
+  // The end of what was added so far is where the next begins, so `bytes` are to be rounded up.
+  Place add(uint64_t bytes);
+  const std::vector<uint64_t>& blocks() const { return blocks_; }  // Bytes of each.
+  uint64_t bytes() const;                                          // Of all.
+
+ private:
+  uint64_t block_limit_;
+  std::vector<uint64_t> blocks_;
+};
 
 }  // namespace caldera

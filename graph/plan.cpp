@@ -220,7 +220,7 @@ class Planner {
     }
     if (kernel.workspace_image_bytes) {
       list.push_back({kernel.workspace_image_bytes(context(node)),
-                      std::min(most(Storage::kF32), kMostWorkspace), true});
+                      std::min({most(Storage::kF32), kMostWorkspace, plan_.block_limit}), true});
     }
     return list;
   }
@@ -282,10 +282,12 @@ class Planner {
   uint64_t alignment() const { return capabilities_.binding_alignment(); }
 
   void place_weights() {
+    EndToEnd row(plan_.block_limit);
     for (PackedWeight& weight : plan_.weights) {
-      weight.offset = plan_.weights_bytes;
-      plan_.weights_bytes += round_up(weight.bytes, alignment());
+      weight.place = row.add(round_up(weight.bytes, alignment()));
     }
+    plan_.weights_blocks = row.blocks();
+    plan_.weights_bytes = row.bytes();
   }
 
   // Lifetimes are counted in dispatches, the order in which memory is really touched.
@@ -316,7 +318,7 @@ class Planner {
         if (lifetime.used()) lifetime.last = static_cast<int64_t>(plan_.dispatches.size());
       }
     }
-    plan_.memory = plan_memory(lifetimes, alignment());
+    plan_.memory = plan_memory(lifetimes, alignment(), plan_.block_limit);
   }
 
   const Capabilities& capabilities_;
@@ -358,7 +360,8 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
   }
   CALDERA_TRY(choose_storage(graph, storage_of(plan.precision), options.full_precision));
   plan.graph = std::move(graph);
-  plan.states = lay_out_states(plan.graph);
+  plan.block_limit = capabilities.max_block_bytes();
+  plan.states = lay_out_states(plan.graph, plan.block_limit);
   plan.parameters = std::move(weights);
   CALDERA_TRY(Planner(capabilities, device_name, options, tuning, plan).run());
   return plan;

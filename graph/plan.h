@@ -26,10 +26,12 @@ struct Plan {
   Precision precision = Precision::kFp32;
   std::vector<const KernelVariant*> kernels;  // By node.
   std::vector<Dispatch> dispatches;
+  uint64_t block_limit = 0;  // Bytes that one block of memory may have.
   std::vector<PackedWeight> weights;
-  uint64_t weights_bytes = 0;
-  StateLayout states;                // Of what training changes.
-  std::vector<uint64_t> workspaces;  // Bytes of each.
+  std::vector<uint64_t> weights_blocks;  // Bytes of each.
+  uint64_t weights_bytes = 0;            // Of all blocks.
+  StateLayout states;                    // Of what training changes.
+  std::vector<uint64_t> workspaces;      // Bytes of each.
 
   std::vector<ValueId> owners;  // By value: the value whose memory it has (its own, mostly).
   // By value, then by workspace; used for values that are their own owners.
@@ -39,11 +41,11 @@ struct Plan {
   uint64_t input_bytes = 0;
   uint64_t output_bytes = 0;
 
-  uint64_t arena_offset(ValueId value) const {
-    return memory.offsets[static_cast<uint32_t>(owners[static_cast<uint32_t>(value)])];
+  Place arena_place(ValueId value) const {
+    return memory.places[static_cast<uint32_t>(owners[static_cast<uint32_t>(value)])];
   }
-  uint64_t workspace_offset(uint32_t workspace) const {
-    return memory.offsets[graph.values.size() + workspace];
+  Place workspace_place(uint32_t workspace) const {
+    return memory.places[graph.values.size() + workspace];
   }
 };
 

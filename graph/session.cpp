@@ -29,13 +29,11 @@ constexpr uint64_t kSmallestBuffer = 256;  // Vulkan has no empty buffers.
 
 Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& program) {
   const Plan& plan = program.plan;
-  CALDERA_TRY_ASSIGN(program.weights,
-                     Buffer::create(device, std::max(plan.weights_bytes, kSmallestBuffer),
-                                    MemoryKind::kDevice, "the weights"));
+  CALDERA_TRY_ASSIGN(program.weights, Blocks::create(device, plan.weights_blocks, "the weights"));
   std::vector<UploadItem> items;
   for (const PackedWeight& weight : plan.weights) {
     if (!weight.table.empty()) {
-      items.push_back({weight.offset, weight.bytes, [&](std::span<std::byte> to) {
+      items.push_back({weight.place, weight.bytes, [&](std::span<std::byte> to) {
                          std::ranges::fill(to, std::byte{0});
                          std::memcpy(to.data(), weight.table.data(),
                                      weight.table.size() * sizeof(uint32_t));
@@ -48,7 +46,7 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
     const auto found = plan.scales.find(source.name);
     const auto scales =
         found == plan.scales.end() ? std::span<const double>() : std::span(found->second);
-    items.push_back({weight.offset, weight.bytes, [&, scales](std::span<std::byte> to) {
+    items.push_back({weight.place, weight.bytes, [&, scales](std::span<std::byte> to) {
                        std::vector<float> transposed;
                        if (weight.transpose) {
                          transposed =
@@ -84,26 +82,39 @@ Status load(const std::shared_ptr<DeviceImpl>& device, Program& program) {
 // Before anything is allocated: says what batch would fit. Host-visible staging is not counted,
 // which on a GPU of its own memory lies elsewhere.
 Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
+  const auto largest = [](const std::vector<uint64_t>& blocks) {
+    return blocks.empty() ? 0 : *std::ranges::max_element(blocks);
+  };
   const uint64_t available = device.impl().available_memory();
-  const uint64_t largest = device.impl().capabilities().max_allocation_size;
-  const uint64_t weights = with_weights ? plan.weights_bytes : 0;
-  const uint64_t arena = plan.memory.bytes + plan.states.bytes;
-  if (weights + arena <= available && std::max(weights, arena) <= largest) return {};
+  const uint64_t limit = plan.block_limit;  // Only a value that is larger by itself takes more.
+  // Whatever the batch is.
+  const uint64_t fixed = plan.states.bytes + (with_weights ? plan.weights_bytes : 0);
+  const uint64_t fixed_piece = std::max(largest(plan.states.blocks), largest(plan.weights_blocks));
+  const uint64_t arena = plan.memory.bytes;
+  const uint64_t piece = largest(plan.memory.blocks);
+  if (fixed + arena <= available && std::max(fixed_piece, piece) <= limit) return {};
 
   const auto batch = static_cast<uint64_t>(plan.graph.value(plan.graph.inputs[0]).shape[0]);
-  const uint64_t image = std::max<uint64_t>(1, arena / batch);
-  const uint64_t room = std::min(available > weights ? available - weights : 0, largest);
+  const auto images = [&](uint64_t room, uint64_t bytes) {
+    return room / std::max<uint64_t>(1, bytes / batch);
+  };
   std::string advice = "not even one image would fit: choose a smaller image or another device";
-  if (weights > largest) {
+  if (fixed > available || fixed_piece > limit) {
     advice = "its weights alone are too large: choose another device, or a narrower net";
-  } else if (room >= image) {
-    advice = fmt::format("a batch of about {} would fit", room / image);
+  } else {
+    uint64_t fit = images(available - fixed, arena);
+    if (piece > limit) fit = std::min(fit, images(limit, piece));
+    if (fit > 0) advice = fmt::format("a batch of about {} would fit", fit);
   }
-  return Error{ErrorCode::kOutOfMemory,
-               fmt::format("a batch of {} takes {} MiB for weights and {} MiB for activations, and "
-                           "{} has {} MiB free, {} MiB at most in one piece: {}",
-                           batch, weights >> 20, arena >> 20, device.info().name, available >> 20,
-                           largest >> 20, advice)};
+  return Error{
+      ErrorCode::kOutOfMemory,
+      fmt::format("a batch of {} takes {} MiB for {} and {} MiB for activations, {} MiB in "
+                  "its largest piece, and {} has {} MiB free, {} MiB at most in one "
+                  "piece: {}",
+                  batch, fixed >> 20,
+                  plan.states.bytes > 0 ? "parameters, gradients and moments" : "weights",
+                  arena >> 20, std::max(fixed_piece, piece) >> 20, device.info().name,
+                  available >> 20, limit >> 20, advice)};
 }
 
 struct SessionAccess {
@@ -133,11 +144,9 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const P
   const Plan& plan = program->plan;
   auto session = std::make_unique<SessionImpl>();
   CALDERA_TRY_ASSIGN(session->arena_,
-                     Buffer::create(device, std::max(plan.memory.bytes, kSmallestBuffer),
-                                    MemoryKind::kDevice, "the activations"));
+                     Blocks::create(device, plan.memory.blocks, "the activations"));
   CALDERA_TRY_ASSIGN(session->states_,
-                     Buffer::create(device, std::max(plan.states.bytes, kSmallestBuffer),
-                                    MemoryKind::kDevice, "what training changes"));
+                     Blocks::create(device, plan.states.blocks, "what training changes"));
   session->frames_.resize(static_cast<size_t>(program->options.frames_in_flight));
   session->program_ = std::move(program);
   for (Frame& frame : session->frames_) {
@@ -165,18 +174,19 @@ SessionImpl::~SessionImpl() {
 
 BufferRange SessionImpl::resolve(const Binding& binding, const Frame& frame) const {
   const Plan& plan = program_->plan;
+  const auto part_of = [&](const Blocks& blocks, Place place) {
+    place.offset += binding.offset;
+    return blocks.at(place, binding.size);
+  };
   switch (binding.kind) {
     case BindingKind::kActivation:
-      return {&arena_, plan.arena_offset(static_cast<ValueId>(binding.index)) + binding.offset,
-              binding.size};
+      return part_of(arena_, plan.arena_place(static_cast<ValueId>(binding.index)));
     case BindingKind::kWorkspace:
-      return {&arena_, plan.workspace_offset(binding.index) + binding.offset, binding.size};
+      return part_of(arena_, plan.workspace_place(binding.index));
     case BindingKind::kWeight:
-      return {&program_->weights, plan.weights[binding.index].offset + binding.offset,
-              binding.size};
+      return part_of(program_->weights, plan.weights[binding.index].place);
     case BindingKind::kState:
-      return {&states_, plan.states.offset(static_cast<ValueId>(binding.index)) + binding.offset,
-              binding.size};
+      return part_of(states_, plan.states.place(static_cast<ValueId>(binding.index)));
     case BindingKind::kInput:
       return {&frame.input, plan.input_offsets[binding.index] + binding.offset, binding.size};
     case BindingKind::kOutput:
@@ -370,10 +380,13 @@ Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
 
 SessionStats SessionImpl::stats() const {
   const std::set<const Pipeline*> pipelines(program_->pipelines.begin(), program_->pipelines.end());
-  return {.weights_bytes = program_->weights.size(),
+  return {.weights_bytes = program_->plan.weights_bytes,
           .states_bytes = program_->plan.states.bytes,
           .arena_bytes = program_->plan.memory.bytes,
           .arena_lower_bound = program_->plan.memory.lower_bound,
+          .weights_blocks = program_->plan.weights_blocks,
+          .states_blocks = program_->plan.states.blocks,
+          .arena_blocks = program_->plan.memory.blocks,
           .staging_bytes =
               frames_.size() * (frames_.front().input.size() + frames_.front().output.size()),
           .dispatches = frames_.front().commands.dispatches(),

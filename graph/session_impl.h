@@ -7,7 +7,7 @@
 #include "caldera/session.h"
 
 #include "graph/plan.h"
-#include "runtime/buffer.h"
+#include "runtime/blocks.h"
 #include "runtime/recorder.h"
 
 namespace caldera {
@@ -18,7 +18,7 @@ struct Program {
   SessionOptions options;
   Plan plan;
   std::vector<const Pipeline*> pipelines;  // By dispatch.
-  Buffer weights;
+  Blocks weights;
 };
 
 class SessionImpl {
@@ -70,8 +70,8 @@ class SessionImpl {
   BufferRange resolve(const Binding& binding, const Frame& frame) const;
 
   std::shared_ptr<const Program> program_;
-  Buffer arena_;
-  Buffer states_;
+  Blocks arena_;
+  Blocks states_;
   std::vector<Frame> frames_;
   size_t next_submit_ = 0;  // Into frames_.
   size_t next_wait_ = 0;

@@ -44,7 +44,7 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
   const Plan& plan = program_->plan;
   const auto index = static_cast<uint32_t>(activation);
   if (!program_->options.keep_activations || index >= plan.graph.values.size() ||
-      plan.memory.offsets.size() <= index) {
+      plan.memory.places.size() <= index) {
     return Error{ErrorCode::kInvalidInput,
                  "activations can be read from sessions made with keep_activations alone"};
   }
@@ -62,7 +62,8 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
   CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
                                                        "a copy of an activation"));
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-  recorder.copy(arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
+  const BufferRange from = arena_.at(plan.arena_place(activation), shape.bytes());
+  recorder.copy(*from.buffer, from.offset, copy, 0, from.size);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   CALDERA_TRY(commands.run());
   return floats_of(copy.mapped().first(shape.bytes()), shape.storage);
@@ -89,7 +90,7 @@ Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
 Status SessionImpl::clear_states() {
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
-  recorder.fill(states_, 0);
+  for (const Buffer& block : states_.buffers()) recorder.fill(block, 0);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();
 }
@@ -109,7 +110,7 @@ Status SessionImpl::set_states(const Weights& states) {
     }
     const WeightLayout layout =
         value.shape.size() > 1 ? WeightLayout::kOhwi : WeightLayout::kVector;
-    items.push_back({plan.states.offset(static_cast<ValueId>(i)), state_bytes(value.shape),
+    items.push_back({plan.states.place(static_cast<ValueId>(i)), state_bytes(value.shape),
                      [tensor = tensor.to_f32(), &value, layout](std::span<std::byte> to) {
                        pack_weight(tensor.floats(), value.shape, {}, layout, Storage::kF32, to);
                      }});
@@ -129,7 +130,8 @@ Result<Weights> SessionImpl::states() const {
     CALDERA_TRY_ASSIGN(const Buffer copy,
                        Buffer::create(device, bytes, MemoryKind::kReadback, "a copy of a state"));
     CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-    recorder.copy(states_, plan.states.offset(id), copy, 0, bytes);
+    const BufferRange from = states_.at(plan.states.place(id), bytes);
+    recorder.copy(*from.buffer, from.offset, copy, 0, bytes);
     CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
     CALDERA_TRY(commands.run());
     const auto* packed = reinterpret_cast<const float*>(copy.mapped().data());
@@ -142,7 +144,7 @@ Status SessionImpl::poison() {
   constexpr uint32_t kNan = 0x7fc00000u;
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
-  recorder.fill(arena_, kNan);
+  for (const Buffer& block : arena_.buffers()) recorder.fill(block, kNan);
   for (const Frame& frame : frames_) recorder.fill(frame.output, kNan);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();

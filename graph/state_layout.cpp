@@ -3,6 +3,7 @@
 
 #include "graph/align.h"
 #include "graph/emitter.h"
+#include "graph/memory_planner.h"
 
 namespace caldera {
 
@@ -11,14 +12,14 @@ uint64_t state_bytes(const Shape& shape) {
                       Storage::kF32);
 }
 
-StateLayout lay_out_states(const Graph& graph) {
+StateLayout lay_out_states(const Graph& graph, uint64_t block_limit) {
   StateLayout layout;
-  layout.offsets.assign(graph.values.size(), StateLayout::kNoState);
+  layout.places.resize(graph.values.size());
+  EndToEnd row(block_limit);
   const auto place = [&](ValueId value) {
-    uint64_t& offset = layout.offsets[static_cast<uint32_t>(value)];
-    if (offset != StateLayout::kNoState) return;
-    offset = layout.bytes;
-    layout.bytes += round_up(state_bytes(graph.value(value).shape), kStatePieceBytes);
+    if (layout.holds(value)) return;
+    layout.places[static_cast<uint32_t>(value)] =
+        row.add(round_up(state_bytes(graph.value(value).shape), kStatePieceBytes));
   };
   for (const Node& node : graph.nodes) {
     if (node.kind() != OpKind::kOptimizer) continue;
@@ -27,6 +28,8 @@ StateLayout lay_out_states(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     for (const ValueId value : node.updates) place(value);
   }
+  layout.blocks = row.blocks();
+  layout.bytes = row.bytes();
   return layout;
 }
 

@@ -4,9 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "caldera/graph.h"
+
+#include "runtime/place.h"
 
 namespace caldera {
 
@@ -14,15 +17,16 @@ namespace caldera {
 constexpr uint64_t kStatePieceBytes = 4096;
 
 struct StateLayout {
-  std::vector<uint64_t> offsets;  // By value; kNoState for those that nothing updates.
-  uint64_t bytes = 0;
+  std::vector<std::optional<Place>> places;  // By value; none for those that nothing updates.
+  std::vector<uint64_t> blocks;              // Bytes of each.
+  uint64_t bytes = 0;                        // Of all blocks.
 
-  static constexpr uint64_t kNoState = UINT64_MAX;
   bool holds(ValueId value) const {
     const auto index = static_cast<uint32_t>(value);
-    return index < offsets.size() && offsets[index] != kNoState;
+    return index < places.size() && places[index].has_value();
   }
-  uint64_t offset(ValueId value) const { return offsets[static_cast<uint32_t>(value)]; }
+  // Precondition: holds(value).
+  Place place(ValueId value) const { return *places[static_cast<uint32_t>(value)]; }
 };
 
 // Of one value, without what follows up to the next.
@@ -30,7 +34,7 @@ uint64_t state_bytes(const Shape& shape);
 
 // Every value that a node updates. An optimizer's parameters lie one after the other in the order
 // of its updates, and so do their gradients and each kind of moment, so that one dispatch walks
-// them all side by side.
-StateLayout lay_out_states(const Graph& graph);
+// them all side by side, as far as their blocks reach.
+StateLayout lay_out_states(const Graph& graph, uint64_t block_limit);
 
 }  // namespace caldera

@@ -43,12 +43,12 @@ std::optional<uint32_t> find_memory_type(const VkPhysicalDeviceMemoryProperties&
 Result<Buffer> Buffer::create(const std::shared_ptr<DeviceImpl>& device, uint64_t size,
                               MemoryKind kind, std::string_view what) {
   const Capabilities& capabilities = device->capabilities();
-  if (size > capabilities.max_allocation_size) {
+  if (size > capabilities.max_block_bytes()) {
     return Error{
         ErrorCode::kOutOfMemory,
         fmt::format("{} would take {} MiB, but {} allocates at most {} MiB at once: try a "
                     "smaller batch or image",
-                    what, size >> 20, device->info().name, capabilities.max_allocation_size >> 20)};
+                    what, size >> 20, device->info().name, capabilities.max_block_bytes() >> 20)};
   }
   Buffer buffer;
   buffer.device_ = device;

@@ -1,5 +1,5 @@
-// Buffers, each with memory of its own: Caldera makes few and large ones (weights, an arena,
-// staging), so a suballocator would have nothing to do.
+// Buffers, each with memory of its own: Caldera makes few and large ones (blocks of weights and of
+// an arena, staging), so a suballocator would have nothing to do.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,12 @@ class Buffer {
   uint64_t size_ = 0;
   uint64_t allocated_ = 0;
   std::byte* mapped_ = nullptr;
+};
+
+struct BufferRange {
+  const Buffer* buffer = nullptr;
+  uint64_t offset = 0;
+  uint64_t size = 0;
 };
 
 }  // namespace caldera

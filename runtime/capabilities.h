@@ -48,7 +48,15 @@ struct Capabilities {
 
   uint64_t max_storage_buffer_range = 0;  // Bytes that one binding may span.
   uint64_t storage_buffer_alignment = 1;  // Of a binding's offset, in bytes.
-  uint64_t max_allocation_size = 0;       // Bytes of one memory allocation or buffer.
+  uint64_t max_allocation_size = 0;       // Bytes of one memory allocation.
+  uint64_t max_buffer_size = UINT64_MAX;  // Bytes of one buffer, where the driver says.
+  // Bytes of one buffer with memory of its own. Whole units of what drivers round buffers up to, so
+  // that the memory of the largest one is not more than may be allocated.
+  uint64_t max_block_bytes() const {
+    constexpr uint64_t kUnit = 65536;
+    const uint64_t most = std::min(max_allocation_size, max_buffer_size);
+    return most < kUnit ? most : most / kUnit * kUnit;
+  }
   std::array<uint32_t, 3> max_workgroup_count{};
   std::array<uint32_t, 3> max_workgroup_size{};
   uint32_t max_workgroup_invocations = 0;

@@ -1,6 +1,8 @@
 // Opening devices. Every feature above Vulkan 1.2 is enabled where it is there and needed nowhere.
 #include "caldera/device.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "runtime/device_impl.h"
@@ -106,6 +108,12 @@ Status DeviceImpl::create_device() {
   volkLoadDeviceTable(&table_, handle_);
   table_.vkGetDeviceQueue(handle_, physical_.queue_family, 0, &queue_);
   return {};
+}
+
+uint64_t DeviceImpl::available_memory() const {
+  const uint64_t limit = memory_limit_;
+  const uint64_t left = limit > allocated_bytes_ ? limit - allocated_bytes_ : 0;
+  return std::min(caldera::available_memory(physical_), left);
 }
 
 DeviceImpl::~DeviceImpl() {

@@ -29,7 +29,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   const Capabilities& capabilities() const { return physical_.capabilities; }
   const VkPhysicalDeviceMemoryProperties& memory_properties() const { return physical_.memory; }
   uint32_t queue_family() const { return physical_.queue_family; }
-  uint64_t available_memory() const { return caldera::available_memory(physical_); }
+  uint64_t available_memory() const;
+  // From now on as if the device had no more than this, so that tests need not fill it.
+  void limit_memory(uint64_t bytes) { memory_limit_ = bytes; }
   PipelineCache& pipelines() { return *pipelines_; }
   TuningStore& tuning() { return *tuning_; }
   // A file of what was measured of this device under this build of its driver; empty where nothing
@@ -65,6 +67,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::mutex queue_mutex_;
   std::atomic<bool> lost_ = false;  // Sticky: a lost device never comes back.
   std::atomic<double> pace_ = 0;
+  std::atomic<uint64_t> memory_limit_ = UINT64_MAX;
   std::atomic<uint64_t> allocation_count_ = 0;
   std::atomic<uint64_t> allocated_bytes_ = 0;
   std::unique_ptr<PipelineCache> pipelines_;

@@ -87,12 +87,18 @@ uint64_t largest_local_heap(const VkPhysicalDeviceMemoryProperties& memory) {
 void query_capabilities(PhysicalDevice& device, const Instance& instance,
                         const std::vector<VkExtensionProperties>& extensions) {
   const bool size_control = lists(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+  const bool says_buffer_size = device.properties.apiVersion >= VK_API_VERSION_1_3 ||
+                                lists(extensions, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
 
+  void* known = nullptr;  // The chain of what this driver has.
+  VkPhysicalDeviceMaintenance4Properties maintenance4{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
+  if (says_buffer_size) known = &maintenance4;
   VkPhysicalDeviceSubgroupSizeControlProperties size_control_properties{
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, .pNext = known};
+  if (size_control) known = &size_control_properties;
   VkPhysicalDeviceVulkan12Properties properties12{
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES,
-      .pNext = size_control ? &size_control_properties : nullptr};
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES, .pNext = known};
   VkPhysicalDeviceVulkan11Properties properties11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES, .pNext = &properties12};
   VkPhysicalDeviceProperties2 properties{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -117,6 +123,7 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
   out.storage_buffer_alignment = std::max<uint64_t>(limits.minStorageBufferOffsetAlignment, 16);
   out.timestamp_seconds = static_cast<double>(limits.timestampPeriod) * 1e-9;
   out.max_allocation_size = properties11.maxMemoryAllocationSize;
+  if (says_buffer_size) out.max_buffer_size = maintenance4.maxBufferSize;
   for (size_t i = 0; i < 3; ++i) {
     out.max_workgroup_count[i] = limits.maxComputeWorkGroupCount[i];
     out.max_workgroup_size[i] = limits.maxComputeWorkGroupSize[i];

@@ -14,12 +14,6 @@
 
 namespace caldera {
 
-struct BufferRange {
-  const Buffer* buffer = nullptr;
-  uint64_t offset = 0;
-  uint64_t size = 0;
-};
-
 struct DispatchCommand {
   const Pipeline* pipeline = nullptr;
   std::span<const BufferRange> bindings;  // By binding number.

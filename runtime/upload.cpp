@@ -15,7 +15,7 @@ namespace {
 constexpr uint64_t kPortion = uint64_t{64} << 20;
 
 // One staging buffer takes as many items as fit in it, then they are copied at one stroke.
-Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Buffer& buffer,
+Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Blocks& blocks,
                      std::span<const UploadItem> items) {
   uint64_t largest = 0;
   uint64_t total = 0;
@@ -41,7 +41,8 @@ Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Buffer& bu
       item->write(staging.mapped().subspan(offset, item->size));
     });
     for (const auto& [item, offset] : portion) {
-      recorder.copy(staging, offset, buffer, item->offset, item->size);
+      const BufferRange to = blocks.at(item->place, item->size);
+      recorder.copy(staging, offset, *to.buffer, to.offset, to.size);
     }
     CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
     CALDERA_TRY(commands.run());
@@ -51,11 +52,13 @@ Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Buffer& bu
 
 }  // namespace
 
-Status upload(const std::shared_ptr<DeviceImpl>& device, const Buffer& buffer,
+Status upload(const std::shared_ptr<DeviceImpl>& device, const Blocks& blocks,
               std::span<const UploadItem> items) {
-  if (buffer.mapped().empty()) return upload_staged(device, buffer, items);
+  const auto hidden = [](const Buffer& block) { return block.mapped().empty(); };
+  if (std::ranges::any_of(blocks.buffers(), hidden)) return upload_staged(device, blocks, items);
   parallel_for(static_cast<int64_t>(items.size()), [&](int64_t i) {
-    items[i].write(buffer.mapped().subspan(items[i].offset, items[i].size));
+    const BufferRange to = blocks.at(items[i].place, items[i].size);
+    items[i].write(to.buffer->mapped().subspan(to.offset, to.size));
   });
   return {};
 }

@@ -4,18 +4,18 @@
 
 #include <functional>
 
-#include "runtime/buffer.h"
+#include "runtime/blocks.h"
 
 namespace caldera {
 
 struct UploadItem {
-  uint64_t offset = 0;  // In the buffer.
+  Place place;
   uint64_t size = 0;
   // Writes all `size` bytes of the item. Items are written from several threads.
   std::function<void(std::span<std::byte>)> write;
 };
 
-Status upload(const std::shared_ptr<DeviceImpl>& device, const Buffer& buffer,
+Status upload(const std::shared_ptr<DeviceImpl>& device, const Blocks& blocks,
               std::span<const UploadItem> items);
 
 }  // namespace caldera

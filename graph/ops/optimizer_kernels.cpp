@@ -1,5 +1,6 @@
 // The ways to run what ends a training step: gradient norms and optimizers. Both walk states that
-// lie end to end (graph/state_layout.h), in as many dispatches as bindings have to be cut into.
+// lie end to end (graph/state_layout.h), in as many dispatches as their blocks, and what a binding
+// spans, have to be cut into.
 #include <algorithm>
 #include <map>
 
@@ -21,6 +22,13 @@ uint64_t pieces_of(const Emitter& emitter, ValueId value) {
   return ceil_div(emitter.state(value).size, kStatePieceBytes);
 }
 
+// Whether one state begins where the last piece of the other ends.
+bool lies_after(const Emitter& emitter, ValueId before, ValueId next) {
+  Place end = emitter.state_place(before);
+  end.offset += pieces_of(emitter, before) * kStatePieceBytes;
+  return emitter.state_place(next) == end;
+}
+
 Binding part_of(Binding binding, uint64_t first_piece, uint64_t pieces) {
   const uint64_t begin = first_piece * kStatePieceBytes;
   binding.offset += begin;
@@ -39,20 +47,20 @@ void emit_norms(Emitter& emitter, const Node& node) {
   // Stretches of gradients that lie one after the other.
   std::vector<size_t> order(gradients.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::sort(order, {}, [&](size_t i) { return emitter.state_offset(gradients[i]); });
+  std::ranges::sort(order, {}, [&](size_t i) { return emitter.state_place(gradients[i]); });
   std::vector<uint32_t> ranges(2 * gradients.size());
   uint64_t made = 0;
   for (size_t first = 0; first < order.size();) {
     size_t end = first;
     uint64_t count = 0;
-    uint64_t next = emitter.state_offset(gradients[order[first]]);
-    for (; end < order.size() && emitter.state_offset(gradients[order[end]]) == next; ++end) {
+    do {
       const uint64_t own = pieces_of(emitter, gradients[order[end]]);
       ranges[2 * order[end]] = static_cast<uint32_t>(made + count);
       ranges[2 * order[end] + 1] = static_cast<uint32_t>(made + count + own);
       count += own;
-      next += own * kStatePieceBytes;
-    }
+      ++end;
+    } while (end < order.size() &&
+             lies_after(emitter, gradients[order[end - 1]], gradients[order[end]]));
     const Binding stretch = emitter.states(gradients[order[first]], gradients[order[end - 1]]);
     for (uint64_t from = 0; from < count; from += pieces_a_binding(emitter)) {
       const uint64_t here = std::min(pieces_a_binding(emitter), count - from);
@@ -71,16 +79,25 @@ void emit_norms(Emitter& emitter, const Node& node) {
   emitter.dispatch(id, ShaderId::total_norm, p, {norms}, 1);
 }
 
-void emit_optimizer(Emitter& emitter, const Node& node) {
+// What an optimizer updates beside parameters and gradients.
+struct Kept {
+  explicit Kept(const OptimizerAttrs& attrs)
+      : moment(attrs.kind != OptimizerKind::kSgd || attrs.momentum != 0),
+        second(attrs.kind != OptimizerKind::kSgd),
+        average(attrs.ema_decay != 0) {}
+
+  bool moment, second, average;
+  size_t kinds() const { return 2u + moment + second + average; }
+};
+
+// From the `first` parameter to before the `end`, where the values of each kind lie end to end.
+void emit_stretch(Emitter& emitter, const Node& node, size_t first, size_t end) {
   const auto& attrs = std::get<OptimizerAttrs>(node.attrs);
-  const bool moment = attrs.kind != OptimizerKind::kSgd || attrs.momentum != 0;
-  const bool second = attrs.kind != OptimizerKind::kSgd;
-  const bool average = attrs.ema_decay != 0;
-  const size_t kinds = 2u + moment + second + average;
-  const size_t count = node.updates.size() / kinds;
-  // Of the `kind`th kind: all parameters, all gradients, ...
+  const auto [moment, second, average] = Kept(attrs);
+  const size_t count = node.updates.size() / Kept(attrs).kinds();
+  // Of the `kind`th kind: the parameters, the gradients, ...
   const auto span_of = [&](size_t kind) {
-    return emitter.states(node.updates[kind * count], node.updates[(kind + 1) * count - 1]);
+    return emitter.states(node.updates[kind * count + first], node.updates[kind * count + end - 1]);
   };
   const Binding parameters = span_of(0);
   size_t next = 2;
@@ -109,6 +126,21 @@ void emit_optimizer(Emitter& emitter, const Node& node) {
                          p.vectors);
     dispatch.constants.insert(dispatch.constants.end(), {static_cast<uint32_t>(attrs.kind),
                                                          uint32_t{moment}, uint32_t{average}});
+  }
+}
+
+void emit_optimizer(Emitter& emitter, const Node& node) {
+  const size_t kinds = Kept(std::get<OptimizerAttrs>(node.attrs)).kinds();
+  const size_t count = node.updates.size() / kinds;
+  for (size_t first = 0, end = 1; first < count; first = end++) {
+    const auto goes_on = [&] {
+      for (size_t i = end; i < node.updates.size(); i += count) {
+        if (!lies_after(emitter, node.updates[i - 1], node.updates[i])) return false;
+      }
+      return true;
+    };
+    while (end < count && goes_on()) ++end;
+    emit_stretch(emitter, node, first, end);
   }
 }
 

@@ -63,7 +63,11 @@ struct SessionStats {
   uint64_t states_bytes = 0;       // Device memory for what training changes.
   uint64_t arena_bytes = 0;        // Device memory for activations.
   uint64_t arena_lower_bound = 0;  // The most bytes alive at once: no plan can need less.
-  uint64_t staging_bytes = 0;      // Host-visible memory for inputs and outputs.
+  // Each of these in blocks of so many bytes, because a device limits what one may have.
+  std::vector<uint64_t> weights_blocks;
+  std::vector<uint64_t> states_blocks;
+  std::vector<uint64_t> arena_blocks;
+  uint64_t staging_bytes = 0;  // Host-visible memory for inputs and outputs.
   uint32_t dispatches = 0;
   uint32_t barriers = 0;
   uint32_t pipelines = 0;
@@ -84,6 +88,7 @@ struct DispatchTime {
 struct LayerMemory {
   NodeId node = NodeId::kNone;
   uint64_t output_bytes = 0;     // Of its output in the arena; 0 where that is its input's memory.
+  uint32_t output_block = 0;     // Which of SessionStats::arena_blocks its output lies in.
   uint64_t workspace_bytes = 0;  // In the arena too, while it runs.
   uint64_t weights_bytes = 0;    // Those that it shares with other layers included.
   uint64_t alive_bytes = 0;      // The most that the arena holds for anyone while it runs.

@@ -263,7 +263,8 @@ TEST(Plan, StartsTexelBuffersWhereTheyMayStart) {
     if (dispatch.shader != ShaderId::conv2d_subgroup) continue;
     ++cuts;
     const Binding& input = dispatch.bindings[0];
-    EXPECT_EQ((made.arena_offset(static_cast<ValueId>(input.index)) + input.offset) % 256, 0u);
+    const Place place = made.arena_place(static_cast<ValueId>(input.index));
+    EXPECT_EQ((place.offset + input.offset) % 256, 0u);
   }
   EXPECT_GT(cuts, 1);
 }
@@ -385,7 +386,7 @@ TEST(Plan, AFlattenOfOnePixelMovesNothing) {
   b.output(b.flatten("flatten", x));
   const Plan made = plan(smallest_device(), std::move(b).finish().value()).value();
   EXPECT_EQ(made.dispatches.size(), 2u);  // In and out.
-  EXPECT_EQ(made.arena_offset(made.graph.inputs[0]), made.arena_offset(made.graph.outputs[0]));
+  EXPECT_EQ(made.arena_place(made.graph.inputs[0]), made.arena_place(made.graph.outputs[0]));
 }
 
 }  // namespace

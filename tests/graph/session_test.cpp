@@ -16,7 +16,9 @@
 #include "caldera/reference.h"
 
 #include "graph/test_hooks.h"
+#include "runtime/device_impl.h"
 #include "tests/graph/random_operands.h"
+#include "tests/graph/small_blocks.h"
 #include "tests/graph/small_net.h"
 #include "tests/support/device.h"
 
@@ -24,7 +26,10 @@ namespace caldera::test {
 namespace {
 
 using testing::AllOf;
+using testing::Each;
+using testing::Ge;
 using testing::HasSubstr;
+using testing::Le;
 using Floats = std::vector<float>;
 
 constexpr double kTolerance = 1e-5;  // Relative L2.
@@ -112,6 +117,33 @@ TEST_P(SmallNet, ReusesActivationMemory) {
   EXPECT_GT(stats.arena_lower_bound, 0u);
   EXPECT_GE(stats.arena_bytes, stats.arena_lower_bound);
   EXPECT_LT(stats.arena_bytes, keeping->stats().arena_bytes);
+}
+
+TEST_P(SmallNet, GivesTheSameBitsInSmallBlocks) {
+  CALDERA_REQUIRE_DEVICE(device);
+  expect_same_bits_in_small_blocks(device, graph, weights, inputs, {.fuse = fuse()});
+}
+
+TEST_P(SmallNet, IsReadAndForkedFromSmallBlocks) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const SessionOptions options{.fuse = fuse(), .keep_activations = true};
+  auto whole = Session::create(device, graph, weights, options);
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  const Capabilities limits = with_small_blocks(device, graph, weights, options);
+  auto small = create_session_within(limits, device, graph, weights, options);
+  ASSERT_TRUE(small.ok()) << small.error().message;
+  // In larger batches all weights take less than one activation.
+  EXPECT_EQ(small->stats().weights_blocks.size() > 1, inputs[0].size() == size_t{3} * 13 * 11);
+  Session fork = small->fork().value();
+  const size_t size = 5 * static_cast<size_t>(graph.value(graph.outputs[0]).shape[0]);
+  const Floats expected = run(*whole, inputs[0], size);
+  for (Session* session : {&*small, &fork}) {
+    ASSERT_TRUE(poison_memory(*session).ok());
+    EXPECT_EQ(run(*session, inputs[0], size), expected);
+    for (const Node& node : session->graph().nodes) {
+      EXPECT_EQ(session->read(node.output).value(), whole->read(node.output).value()) << node.name;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(FusedAndNot, SmallNet,
@@ -228,6 +260,51 @@ TEST(Session, MayBeOutlivedByItsForks) {
   }
   EXPECT_EQ(run(*fork, input, 5), expected);
   EXPECT_EQ(fork->stats().weights_bytes, fork->fork().value().stats().weights_bytes);
+}
+
+// The batch that an error says would fit.
+int64_t advised_batch(const Error& error) {
+  EXPECT_EQ(error.code, ErrorCode::kOutOfMemory);
+  constexpr std::string_view kBefore = "a batch of about ";
+  const size_t at = error.message.find(kBefore);
+  EXPECT_NE(at, std::string::npos) << error.message;
+  return at == std::string::npos ? 0 : std::stoll(error.message.substr(at + kBefore.size()));
+}
+
+TEST(SessionRefuses, ABatchThatMemoryDoesNotHoldAndNamesOneThatFits) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  Result<Device> opened = Device::open();
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  const Device device = std::move(opened).value();
+  const Graph graph = small_net(64);
+  const Weights weights = random_weights(graph);
+  const SessionStats stats = Session::create(device, graph, weights).value().stats();
+  device.impl().limit_memory(stats.weights_bytes + stats.arena_bytes * 2 / 3);
+  const auto refused = Session::create(device, graph, weights);
+  ASSERT_FALSE(refused.ok());
+  const int64_t batch = advised_batch(refused.error());
+  EXPECT_THAT(batch, AllOf(Ge(38), Le(42)));
+  const auto fits = Session::create(device, small_net(batch), weights);
+  EXPECT_TRUE(fits.ok()) << fits.error().message;
+  device.impl().limit_memory(stats.weights_bytes / 2);
+  EXPECT_THAT(Session::create(device, graph, weights).error().message,
+              HasSubstr("its weights alone are too large"));
+}
+
+TEST(SessionRefuses, ABatchOfAValueThatNoBlockHoldsAndNamesOneThatFits) {
+  CALDERA_REQUIRE_DEVICE(device);
+  Capabilities limits = device.impl().capabilities();
+  limits.max_allocation_size = uint64_t{1} << 16;
+  const Graph graph = small_net(64);  // Its first activation takes 293 KB, in fours of channels.
+  const Weights weights = random_weights(graph);
+  const auto refused = create_session_within(limits, device, graph, weights);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("0 MiB at most in one piece"));
+  const int64_t batch = advised_batch(refused.error());
+  EXPECT_GT(batch, 2);
+  const auto fits = create_session_within(limits, device, small_net(batch), weights);
+  ASSERT_TRUE(fits.ok()) << fits.error().message;
+  EXPECT_THAT(fits->stats().arena_blocks, Each(Le(limits.max_allocation_size)));
 }
 
 TEST(SessionRefuses, AnUnknownKernel) {

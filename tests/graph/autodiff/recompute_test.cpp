@@ -11,6 +11,7 @@
 
 #include "runtime/device_impl.h"
 #include "tests/graph/random_operands.h"
+#include "tests/graph/small_blocks.h"
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
 
@@ -187,6 +188,17 @@ TEST_P(Recomputed, TrainsTheSameBits) {
   }
 }
 
+TEST_P(Recomputed, TrainsTheSameBitsInSmallBlocksOfMemory) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph forward = forward_of(GetParam());
+  std::vector<Floats> inputs = test::random_inputs(forward);
+  inputs.push_back(test::one_hot_targets({4, kClasses}));
+  inputs.push_back(test::step_scalars(1));
+  test::expect_same_bits_in_small_blocks(device, training_graph(GetParam(), Checkpointing::kBlocks),
+                                         weights_of(forward), inputs,
+                                         {.precision = GetParam().precision});
+}
+
 // Running statistics move once a step, and only kBlocks runs a convolution twice.
 TEST_P(Recomputed, MakesAgainWhatItsNameSays) {
   const Graph none = training_graph(GetParam(), Checkpointing::kNone);
@@ -249,19 +261,23 @@ TEST_F(Costs, AreWhatTrainersThenTake) {
   EXPECT_GT(costs[1].moved_bytes, costs[0].moved_bytes);
 }
 
-// A batch of which what is kept does not fit and what is kept by kCheap does.
+// Of a device on which what is kept does not fit and what is kept by kCheap does.
 TEST_F(Costs, AreToldWhereMemoryIsTooLittle) {
-  CALDERA_REQUIRE_DEVICE(device);
+  CALDERA_REQUIRE_DEVICE(validated);
+  Result<Device> opened = Device::open();
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  const Device device = std::move(opened).value();
   const auto costs = plan_steps(device, forward_of(net_, 32), weights_, options_).value();
-  const uint64_t room =
-      std::min(device.impl().available_memory(), device.impl().capabilities().max_allocation_size);
-  const uint64_t between = (costs[0].arena_bytes + costs[1].arena_bytes) / 2;
-  const auto batch = static_cast<int64_t>(room / between * 32);
-  const auto none = Trainer::create(device, forward_of(net_, batch), weights_, options_);
+  device.impl().limit_memory(costs[0].states_bytes + costs[0].weights_bytes +
+                             (costs[0].arena_bytes + costs[1].arena_bytes) / 2);
+  const auto limited = plan_steps(device, forward_of(net_, 32), weights_, options_).value();
+  EXPECT_FALSE(limited[0].fits);
+  EXPECT_TRUE(limited[1].fits);
+  const auto none = Trainer::create(device, forward_of(net_, 32), weights_, options_);
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code, ErrorCode::kOutOfMemory);
   EXPECT_THAT(none.error().message, HasSubstr("with checkpointing 'cheap' this batch would fit"));
-  const auto more = Trainer::create(device, forward_of(net_, batch * 100), weights_, options_);
+  const auto more = Trainer::create(device, forward_of(net_, 32 * 100), weights_, options_);
   ASSERT_FALSE(more.ok());
   EXPECT_THAT(more.error().message, Not(HasSubstr("checkpointing")));
 }

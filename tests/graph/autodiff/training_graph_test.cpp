@@ -15,6 +15,7 @@
 #include "graph/test_hooks.h"
 #include "runtime/device_impl.h"
 #include "tests/graph/random_operands.h"
+#include "tests/graph/small_blocks.h"
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
 #include "tests/support/require.h"
@@ -90,6 +91,21 @@ TEST_P(TrainingStep, GivesTheReferencesResult) {
       }
     }
   }
+}
+
+TEST_P(TrainingStep, GivesTheSameBitsInSmallBlocks) {
+  CALDERA_REQUIRE_DEVICE(device);
+  GraphBuilder builder;
+  GetParam().build(builder);
+  const Graph forward = std::move(builder).finish().value();
+  const Graph graph = make_training_graph(forward, GetParam().spec).value().graph;
+  std::vector<std::vector<float>> inputs = test::random_inputs(forward);
+  inputs.push_back(test::one_hot_targets(graph.value(graph.inputs[1]).shape));
+  inputs.push_back(test::step_scalars(1));
+  const SessionStats stats =
+      test::expect_same_bits_in_small_blocks(device, graph, test::random_weights(forward), inputs);
+  const bool many_states = GetParam().name != "residual_head";
+  EXPECT_EQ(stats.states_blocks.size() > 1, many_states);
 }
 
 // A basic block with a projection, as in ResNets.

@@ -282,6 +282,35 @@ INSTANTIATE_TEST_SUITE_P(
                     TrainingBound{"cifar_resnet56", 128, {0.58, 0.21}, {0.59, 0.22}}),
     [](const auto& test) { return test.param.net; });
 
+// Whatever memory a device has, no block of it is of more than 4 GiB.
+TEST(TrainingBlocks, HoldAResNet50AtBatch256) {
+  const Graph forward = build_graph(find_architecture("resnet50").value(), 256).value();
+  TrainingSpec spec;
+  spec.optimizer.momentum = 0.9f;
+  const Graph graph = make_training_graph(forward, spec).value().graph;
+  const Weights weights = hollow_weights(forward);
+  for (const auto& [precision, most] :
+       {std::pair(Precision::kFp32, size_t{6}), std::pair(Precision::kFp16, size_t{3})}) {
+    SCOPED_TRACE(precision_name(precision));
+    const Plan made =
+        make_plan(gpu_with_matrices(), "a device", graph, weights, {.precision = precision})
+            .value();
+    const auto within = testing::Each(testing::Lt(uint64_t{1} << 32));
+    EXPECT_THAT(made.memory.blocks, within);
+    EXPECT_THAT(made.states.blocks, within);
+    EXPECT_THAT(made.weights_blocks, within);
+    EXPECT_GT(made.memory.bytes, uint64_t{1} << 32);
+    EXPECT_LE(made.memory.blocks.size(), most);
+    EXPECT_LE(static_cast<double>(made.memory.bytes),
+              1.01 * static_cast<double>(made.memory.lower_bound));
+    for (const Dispatch& dispatch : made.dispatches) {
+      for (const Binding& binding : dispatch.bindings) {
+        EXPECT_LE(binding.size, gpu().max_storage_buffer_range);
+      }
+    }
+  }
+}
+
 class Cost : public testing::TestWithParam<Bound> {};
 
 TEST_P(Cost, IsNoMoreThanWasRecorded) {

@@ -8,6 +8,9 @@
 #include "caldera/targets.h"
 #include "caldera/trainer.h"
 
+#include "tests/graph/random_operands.h"
+#include "tests/graph/small_blocks.h"
+#include "tests/graph/training_run.h"
 #include "tests/support/device.h"
 
 namespace caldera::test {
@@ -72,6 +75,25 @@ Graph dropping_net() {
   x = b.dropout("dropout2", b.relu("relu3", b.linear("fc2", x, 64)), {0.5f});
   b.output(b.linear("fc3", x, 10));
   return std::move(b).finish().value();
+}
+
+// Wherever its memory lies: on a device whose blocks are of no more than a mebibyte.
+TEST(TrainingRepeats, AResNetInSmallBlocksToTheBit) {
+  CALDERA_REQUIRE_DEVICE(device);
+  constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+  const Graph forward = network("cifar_resnet20", 2, 32);
+  TrainingSpec spec;
+  spec.optimizer = {.momentum = 0.9f, .weight_decay = 1e-4f};
+  const Graph graph = make_training_graph(forward, spec).value().graph;
+  const Weights weights = initial_weights(forward, 1);
+  EXPECT_EQ(with_small_blocks(device, graph, weights, {}, kMebibyte).max_block_bytes(), kMebibyte);
+  std::vector<std::vector<float>> inputs = random_inputs(forward);
+  inputs.push_back(one_hot_targets({2, 10}));
+  inputs.push_back(step_scalars(1));
+  const SessionStats stats =
+      expect_same_bits_in_small_blocks(device, graph, weights, inputs, {}, kMebibyte);
+  EXPECT_GT(stats.arena_blocks.size(), 3u);
+  EXPECT_GT(stats.states_blocks.size(), 3u);
 }
 
 TEST(TrainingRepeats, AResNetToTheBit) {
