@@ -97,21 +97,24 @@ Status SessionImpl::set_states(const Weights& states) {
 
 Result<Weights> SessionImpl::states() const {
   const Plan& plan = program_->plan;
-  const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  Weights states;
+  std::vector<ValueId> values;
   for (size_t i = 0; i < plan.graph.values.size(); ++i) {
-    const auto id = static_cast<ValueId>(i);
-    if (!plan.states.holds(id)) continue;
-    const Value& value = plan.graph.values[i];
-    const uint64_t bytes = state_bytes(value.shape);
-    CALDERA_TRY_ASSIGN(const Buffer copy,
-                       Buffer::create(device, bytes, MemoryKind::kReadback, "a copy of a state"));
-    CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-    recorder.copy(states_, plan.states.offset(id), copy, 0, bytes);
-    CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
-    CALDERA_TRY(commands.run());
-    const auto* packed = reinterpret_cast<const float*>(copy.mapped().data());
-    states.emplace(value.name, Tensor::from_floats(value.shape, unpack_state(packed, value.shape)));
+    if (plan.states.holds(static_cast<ValueId>(i))) values.push_back(static_cast<ValueId>(i));
+  }
+  std::vector<Tensor> tensors(values.size());
+  std::vector<DownloadItem> items;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Shape& shape = plan.graph.value(values[i]).shape;
+    items.push_back({plan.states.offset(values[i]), state_bytes(shape),
+                     [&shape, &tensor = tensors[i]](std::span<const std::byte> from) {
+                       const auto* packed = reinterpret_cast<const float*>(from.data());
+                       tensor = Tensor::from_floats(shape, unpack_state(packed, shape));
+                     }});
+  }
+  CALDERA_TRY(download(program_->device.impl().shared_from_this(), states_, items));
+  Weights states;
+  for (size_t i = 0; i < values.size(); ++i) {
+    states.emplace(plan.graph.value(values[i]).name, std::move(tensors[i]));
   }
   return states;
 }
