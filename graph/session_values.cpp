@@ -6,7 +6,9 @@
 
 #include "graph/half.h"
 #include "graph/pack_weights.h"
+#include "graph/passes/passes.h"
 #include "graph/session_impl.h"
+#include "graph/validate.h"
 #include "runtime/upload.h"
 
 namespace caldera {
@@ -33,7 +35,7 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
   CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
                                                        "a copy of an activation"));
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-  recorder.copy(arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
+  recorder.copy(*arena_, plan.arena_offset(activation), copy, 0, shape.bytes());
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   CALDERA_TRY(commands.run());
   if (shape.precision == Precision::kFp32) {
@@ -67,12 +69,13 @@ Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
 Status SessionImpl::clear_states() {
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
-  recorder.fill(states_, 0);
+  recorder.fill(*states_, 0);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();
 }
 
 Status SessionImpl::set_states(const Weights& states) {
+  CALDERA_TRY(check_idle());
   const Plan& plan = program_->plan;
   std::vector<UploadItem> items;
   for (size_t i = 0; i < plan.graph.values.size(); ++i) {
@@ -92,7 +95,28 @@ Status SessionImpl::set_states(const Weights& states) {
                        pack_weight(tensor.floats(), value.shape, {}, layout, Precision::kFp32, to);
                      }});
   }
-  return upload(program_->device.impl().shared_from_this(), states_, items);
+  return upload(program_->device.impl().shared_from_this(), *states_, items);
+}
+
+// The passes on the graph that was given make the parameters that the plan has, of other numbers.
+Status SessionImpl::set_weights(const Weights& weights) {
+  CALDERA_TRY(check_idle());
+  Plan& plan = program_->plan;
+  if (plan.states.bytes > 0) {
+    return Error{ErrorCode::kInvalidInput,
+                 "of a session that trains the states are set, not the weights"};
+  }
+  if (program_.use_count() > 1) {
+    return Error{ErrorCode::kInvalidInput, "forks share a session's weights: end them first"};
+  }
+  CALDERA_TRY(validate(program_->given, weights));
+  Graph graph = program_->given;
+  Weights parameters = weights;
+  ChannelScales scales;
+  if (program_->options.fuse) fold_batch_norm(graph, parameters, scales);
+  plan.parameters = std::move(parameters);
+  plan.scales = std::move(scales);
+  return upload_weights(*program_);
 }
 
 Result<Weights> SessionImpl::states() const {
@@ -111,7 +135,7 @@ Result<Weights> SessionImpl::states() const {
                        tensor = Tensor::from_floats(shape, unpack_state(packed, shape));
                      }});
   }
-  CALDERA_TRY(download(program_->device.impl().shared_from_this(), states_, items));
+  CALDERA_TRY(download(program_->device.impl().shared_from_this(), *states_, items));
   Weights states;
   for (size_t i = 0; i < values.size(); ++i) {
     states.emplace(plan.graph.value(values[i]).name, std::move(tensors[i]));
@@ -123,7 +147,7 @@ Status SessionImpl::poison() {
   constexpr uint32_t kNan = 0x7fc00000u;
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
-  recorder.fill(arena_, kNan);
+  recorder.fill(*arena_, kNan);
   for (const Frame& frame : frames_) recorder.fill(frame.output, kNan);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();

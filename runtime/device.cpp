@@ -175,11 +175,13 @@ DeviceCounts DeviceImpl::counts() const {
   return {.buffers = allocation_count_,
           .command_pools = command_pools_,
           .fences = fences_,
+          .submits = submits_,
           .waits = waits_};
 }
 
 Status DeviceImpl::submit(std::span<const VkCommandBuffer> commands, VkFence fence) {
   if (lost_) return lost();
+  submits_ += commands.size();
   const std::lock_guard lock(queue_mutex_);
   if (commands.empty()) {
     const VkResult result = table_.vkQueueSubmit(queue_, 0, nullptr, fence);

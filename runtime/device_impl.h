@@ -28,7 +28,8 @@ struct DeviceCounts {
   uint64_t buffers = 0;
   uint64_t command_pools = 0;  // Made: those taken again are not counted again.
   uint64_t fences = 0;
-  uint64_t waits = 0;  // Of the host for the device.
+  uint64_t submits = 0;  // Of command buffers.
+  uint64_t waits = 0;    // Of the host for the device.
 };
 
 class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
@@ -94,6 +95,7 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::atomic<uint64_t> allocated_bytes_ = 0;
   std::atomic<uint64_t> command_pools_ = 0;
   std::atomic<uint64_t> fences_ = 0;
+  std::atomic<uint64_t> submits_ = 0;
   std::atomic<uint64_t> waits_ = 0;
   std::mutex resources_mutex_;
   std::vector<CommandResources> resources_;  // Not in use.
