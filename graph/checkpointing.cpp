@@ -36,23 +36,35 @@ Result<Checkpointing> find_checkpointing(std::string_view name) {
 }
 
 Result<std::vector<StepCost>> plan_steps(const Device& device, const Graph& forward,
-                                         const Weights& weights, const TrainerOptions& options) {
+                                         const Weights& weights, const TrainerOptions& options,
+                                         const Graph* last) {
   using Costs = Result<std::vector<StepCost>>;
   return detail::no_throw<Costs>("the plans of a step", [&]() -> Costs {
-    std::vector<StepCost> costs;
+    const Tuning tuning = device.impl().tuning().read();
     TrainingSpec spec = options.spec;
+    const auto plan_of = [&](const Graph& graph) -> Result<Plan> {
+      CALDERA_TRY_ASSIGN(TrainingGraph training, make_training_graph(graph, spec));
+      return make_plan(device.impl().capabilities(), device.info().name, std::move(training.graph),
+                       weights, options.session, tuning);
+    };
+    std::vector<StepCost> costs;
     for (size_t i = 0; i < kNames.size(); ++i) {
       spec.checkpointing = static_cast<Checkpointing>(i);
-      CALDERA_TRY_ASSIGN(TrainingGraph training, make_training_graph(forward, spec));
-      CALDERA_TRY_ASSIGN(
-          const Plan plan,
-          make_plan(device.impl().capabilities(), device.info().name, std::move(training.graph),
-                    weights, options.session, device.impl().tuning().read()));
+      CALDERA_TRY_ASSIGN(const Plan plan, plan_of(forward));
+      MemoryNeeds needs = needs_of(plan);
       StepCost cost{.checkpointing = spec.checkpointing,
                     .arena_bytes = plan.memory.bytes,
                     .states_bytes = plan.states.bytes,
-                    .weights_bytes = plan.weights_bytes,
-                    .fits = check_memory(device, plan, /*with_weights=*/true).ok()};
+                    .weights_bytes = plan.weights_bytes};
+      if (last) {
+        CALDERA_TRY_ASSIGN(const Plan beside, plan_of(*last));
+        // As SessionImpl::create() has it.
+        const uint64_t arena = fits(beside.memory, plan.memory.blocks) ? 0 : beside.memory.bytes;
+        cost.arena_bytes += arena;
+        cost.weights_bytes += beside.weights_bytes;
+        needs.more = arena + beside.weights_bytes;
+      }
+      cost.fits = check_memory(device, plan, needs).ok();
       for (const Dispatch& dispatch : plan.dispatches) {
         cost.multiply_adds += dispatch.multiply_adds;
         cost.moved_bytes += dispatch.bytes();

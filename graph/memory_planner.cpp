@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <numeric>
 #include <random>
@@ -268,6 +269,11 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignmen
     }
   }
   return plan;
+}
+
+bool fits(const MemoryPlan& plan, std::span<const uint64_t> blocks) {
+  return plan.blocks.size() <= blocks.size() &&
+         std::equal(plan.blocks.begin(), plan.blocks.end(), blocks.begin(), std::less_equal<>());
 }
 
 Place EndToEnd::add(uint64_t bytes) {

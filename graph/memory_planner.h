@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "runtime/place.h"
@@ -33,6 +34,9 @@ struct MemoryPlan {
 // whoever allocates it to refuse.
 MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignment,
                        uint64_t block_limit);
+
+// Whether what was planned finds room in blocks of these sizes.
+bool fits(const MemoryPlan& plan, std::span<const uint64_t> blocks);
 
 // Things that stay, one after the other. Each lies wholly in one block: one that finds no room left
 // opens the next.

@@ -48,8 +48,13 @@ class Planner {
     plan_.owners.resize(plan_.graph.values.size());
     for (size_t i = 0; i < plan_.owners.size(); ++i) plan_.owners[i] = static_cast<ValueId>(i);
     for (uint32_t i = 0; i < plan_.graph.inputs.size(); ++i) CALDERA_TRY(emit_input(i));
-    for (const Node& node : plan_.graph.nodes) CALDERA_TRY(emit_node(node));
+    plan_.forward_dispatches = SIZE_MAX;
+    for (const Node& node : plan_.graph.nodes) {
+      CALDERA_TRY(emit_scalars(node));
+      CALDERA_TRY(emit_node(node));
+    }
     for (uint32_t i = 0; i < plan_.graph.outputs.size(); ++i) CALDERA_TRY(emit_output(i));
+    plan_.forward_dispatches = std::min(plan_.forward_dispatches, plan_.dispatches.size());
     CALDERA_TRY(check_bindings());
     place_weights();
     place_activations();
@@ -175,6 +180,30 @@ class Planner {
     const ValueId value = plan_.graph.inputs[index];
     plan_.input_offsets.push_back(plan_.input_bytes);
     plan_.input_bytes += staging_bytes(emitter_.shape(value));
+    return is_scalars(value) ? Status() : emit_packing(index);
+  }
+
+  // A step's scalars come in before the first node that reads them, and again where the part begins
+  // that takes them from the step before: by then the host may have written others.
+  Status emit_scalars(const Node& node) {
+    const bool changes = !node.updates.empty() || node.kind() == OpKind::kCrossEntropyGradient;
+    if (changes && plan_.forward_dispatches == SIZE_MAX) {
+      plan_.forward_dispatches = plan_.dispatches.size();
+      scalars_are_in_ = false;
+    }
+    if (scalars_are_in_) return {};
+    for (uint32_t i = 0; i < plan_.graph.inputs.size(); ++i) {
+      const ValueId value = plan_.graph.inputs[i];
+      const bool read = std::ranges::find(node.inputs, value) != node.inputs.end();
+      if (!read || !is_scalars(value)) continue;
+      CALDERA_TRY(emit_packing(i));
+      scalars_are_in_ = true;
+    }
+    return {};
+  }
+
+  Status emit_packing(uint32_t index) {
+    const ValueId value = plan_.graph.inputs[index];
     return emit_edge(value, [&](const ImageShape& shape, const shader::LayoutParams& params) {
       emitter_.dispatch(NodeId::kNone, StoredShader{ShaderId::pack_nchw, shape.storage}, params,
                         {emitter_.host_input(index), emitter_.activation(value)},
@@ -193,11 +222,16 @@ class Planner {
     });
   }
 
+  bool is_scalars(ValueId id) const {
+    const Value& value = plan_.graph.value(id);
+    return value.role == ValueRole::kInput && value.shape == Shape{1, kScalarCount};
+  }
+
   // Whether a value is of the batch's images. Weights, statistics and scalars are not, which
   // kernels bind whole.
   bool is_batched(ValueId id) const {
     const Value& value = plan_.graph.value(id);
-    if (value.role == ValueRole::kInput) return value.shape != Shape{1, kScalarCount};
+    if (value.role == ValueRole::kInput) return !is_scalars(id);
     if (value.role != ValueRole::kActivation) return false;
     const OpKind maker = plan_.graph.node(value.producer).kind();
     return maker != OpKind::kTransposeWeight && maker != OpKind::kBatchStatistics &&
@@ -327,6 +361,7 @@ class Planner {
   const Tuning& tuning_;
   Plan& plan_;
   Emitter emitter_;
+  bool scalars_are_in_ = false;
 };
 
 Status check_kernel_names(const std::vector<std::string>& names) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <future>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -27,9 +28,17 @@ namespace {
 
 constexpr uint64_t kSmallestBuffer = 256;  // Vulkan has no empty buffers.
 
-Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& program) {
+Result<std::shared_ptr<const Blocks>> make_shared_blocks(const std::shared_ptr<DeviceImpl>& device,
+                                                         std::span<const uint64_t> bytes,
+                                                         std::string_view what) {
+  CALDERA_TRY_ASSIGN(Blocks blocks, Blocks::create(device, bytes, what));
+  return std::make_shared<const Blocks>(std::move(blocks));
+}
+
+}  // namespace
+
+Status upload_weights(const Program& program) {
   const Plan& plan = program.plan;
-  CALDERA_TRY_ASSIGN(program.weights, Blocks::create(device, plan.weights_blocks, "the weights"));
   std::vector<UploadItem> items;
   for (const PackedWeight& weight : plan.weights) {
     if (!weight.table.empty()) {
@@ -56,8 +65,10 @@ Status upload_weights(const std::shared_ptr<DeviceImpl>& device, Program& progra
                                    scales, weight.layout, weight.storage, to);
                      }});
   }
-  return upload(device, program.weights, items);
+  return upload(program.device.impl().shared_from_this(), program.weights, items);
 }
+
+namespace {
 
 PipelineKey pipeline_key(const Dispatch& dispatch, bool partial) {
   return {dispatch.shader, dispatch.constants, dispatch.required_subgroup_size, partial};
@@ -72,27 +83,35 @@ Status load(const std::shared_ptr<DeviceImpl>& device, Program& program) {
   // By a thread where there is one to be had, else when it is asked for.
   auto pipelines = std::async(std::launch::async | std::launch::deferred,
                               [&] { return device->pipelines().get_all(keys); });
-  const Status uploaded = upload_weights(device, program);
+  const Status uploaded = [&]() -> Status {
+    CALDERA_TRY_ASSIGN(program.weights,
+                       Blocks::create(device, program.plan.weights_blocks, "the weights"));
+    return upload_weights(program);
+  }();
   CALDERA_TRY_ASSIGN(program.pipelines, pipelines.get());
   return uploaded;
 }
 
 }  // namespace
 
+MemoryNeeds needs_of(const Plan& plan) {
+  return {.fixed = plan.weights_bytes + plan.states.bytes, .activations = plan.memory.bytes};
+}
+
 // Before anything is allocated: says what batch would fit. Host-visible staging is not counted,
 // which on a GPU of its own memory lies elsewhere.
-Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
+Status check_memory(const Device& device, const Plan& plan, const MemoryNeeds& needs) {
   const auto largest = [](const std::vector<uint64_t>& blocks) {
     return blocks.empty() ? 0 : *std::ranges::max_element(blocks);
   };
   const uint64_t available = device.impl().available_memory();
   const uint64_t limit = plan.block_limit;  // Only a value that is larger by itself takes more.
-  // Whatever the batch is.
-  const uint64_t fixed = plan.states.bytes + (with_weights ? plan.weights_bytes : 0);
+  const uint64_t fixed = needs.fixed;
   const uint64_t fixed_piece = std::max(largest(plan.states.blocks), largest(plan.weights_blocks));
-  const uint64_t arena = plan.memory.bytes;
+  const uint64_t arena = needs.activations;
   const uint64_t piece = largest(plan.memory.blocks);
-  if (fixed + arena <= available && std::max(fixed_piece, piece) <= limit) return {};
+  const uint64_t others = fixed + needs.more;
+  if (others + arena <= available && std::max(fixed_piece, piece) <= limit) return {};
 
   const auto batch = static_cast<uint64_t>(plan.graph.value(plan.graph.inputs[0]).shape[0]);
   const auto images = [&](uint64_t room, uint64_t bytes) {
@@ -117,36 +136,65 @@ Status check_memory(const Device& device, const Plan& plan, bool with_weights) {
                   available >> 20, limit >> 20, advice)};
 }
 
-struct SessionAccess {
-  static Result<Session> create(const Device& device, const Capabilities& capabilities,
-                                const Graph& graph, const Weights& weights,
-                                const SessionOptions& options, const Tuning& tuning);
-  static SessionImpl& impl(Session& session) { return *session.impl_; }
-};
+namespace {
 
-Result<Session> SessionAccess::create(const Device& device, const Capabilities& capabilities,
-                                      const Graph& graph, const Weights& weights,
-                                      const SessionOptions& options, const Tuning& tuning) {
+// Whether both have the same states at the same places, whatever else they have.
+bool same_states(const Plan& a, const Plan& b) {
+  const auto places_of = [](const Plan& plan) {
+    std::map<std::string_view, std::pair<Place, Shape>> places;
+    for (size_t i = 0; i < plan.graph.values.size(); ++i) {
+      const auto id = static_cast<ValueId>(i);
+      const Value& value = plan.graph.value(id);
+      if (plan.states.holds(id))
+        places.emplace(value.name, std::pair(plan.states.place(id), value.shape));
+    }
+    return places;
+  };
+  return places_of(a) == places_of(b);
+}
+
+Result<Session> make_session(const Device& device, const Capabilities& capabilities,
+                             const Graph& graph, const Weights& weights,
+                             const SessionOptions& options, const Tuning& tuning,
+                             const Session* beside) {
   return detail::no_throw<Result<Session>>("the session", [&]() -> Result<Session> {
     const std::shared_ptr<DeviceImpl> impl = device.impl().shared_from_this();
     CALDERA_TRY_ASSIGN(
         Plan plan, make_plan(capabilities, device.info().name, graph, weights, options, tuning));
-    CALDERA_TRY(check_memory(device, plan, /*with_weights=*/true));
-    auto program = std::make_shared<Program>(Program{device, options, std::move(plan)});
+    const SessionImpl* other = beside ? &SessionAccess::impl(*beside) : nullptr;
+    MemoryNeeds needs = needs_of(plan);
+    if (other) needs = {.fixed = plan.weights_bytes, .activations = other->bytes_beside(plan)};
+    CALDERA_TRY(check_memory(device, plan, needs));
+    auto program = std::make_shared<Program>(Program{device, options, graph, std::move(plan)});
     CALDERA_TRY(load(impl, *program));
-    CALDERA_TRY_ASSIGN(auto session, SessionImpl::create(std::move(program)));
-    return Session(std::move(session));
+    CALDERA_TRY_ASSIGN(auto session, SessionImpl::create(std::move(program), other));
+    return SessionAccess::wrap(std::move(session));
   });
 }
 
-Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const Program> program) {
+}  // namespace
+
+Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<Program> program,
+                                                         const SessionImpl* beside) {
   const std::shared_ptr<DeviceImpl> device = program->device.impl().shared_from_this();
   const Plan& plan = program->plan;
   auto session = std::make_unique<SessionImpl>();
-  CALDERA_TRY_ASSIGN(session->arena_,
-                     Blocks::create(device, plan.memory.blocks, "the activations"));
-  CALDERA_TRY_ASSIGN(session->states_,
-                     Blocks::create(device, plan.states.blocks, "what training changes"));
+  if (beside) {
+    if (!same_states(plan, beside->program_->plan)) {
+      return Error{ErrorCode::kInvalidInput,
+                   "sessions share states of the same names and shapes alone"};
+    }
+    session->states_ = beside->states_;
+    if (beside->bytes_beside(plan) == 0) session->arena_ = beside->arena_;
+  }
+  if (!session->arena_) {
+    CALDERA_TRY_ASSIGN(session->arena_,
+                       make_shared_blocks(device, plan.memory.blocks, "the activations"));
+  }
+  if (!session->states_) {
+    CALDERA_TRY_ASSIGN(session->states_,
+                       make_shared_blocks(device, plan.states.blocks, "what training changes"));
+  }
   session->frames_.resize(static_cast<size_t>(program->options.frames_in_flight));
   session->program_ = std::move(program);
   for (Frame& frame : session->frames_) {
@@ -158,17 +206,22 @@ Result<std::unique_ptr<SessionImpl>> SessionImpl::create(std::shared_ptr<const P
                                       MemoryKind::kReadback, "the outputs"));
     CALDERA_TRY(session->record(frame));
   }
-  if (plan.states.bytes > 0) {
+  if (plan.states.bytes > 0 && !beside) {
     CALDERA_TRY(session->clear_states());
     CALDERA_TRY(session->set_states(plan.parameters));
   }
   return session;
 }
 
+uint64_t SessionImpl::bytes_beside(const Plan& plan) const {
+  return fits(plan.memory, program_->plan.memory.blocks) ? 0 : plan.memory.bytes;
+}
+
 // The device is done with a frame before its memory goes.
 SessionImpl::~SessionImpl() {
   for (Frame& frame : frames_) {
     if (frame.under_way) (void)frame.commands.wait();
+    if (frame.begun) (void)frame.commands.drain();
   }
 }
 
@@ -180,13 +233,13 @@ BufferRange SessionImpl::resolve(const Binding& binding, const Frame& frame) con
   };
   switch (binding.kind) {
     case BindingKind::kActivation:
-      return part_of(arena_, plan.arena_place(static_cast<ValueId>(binding.index)));
+      return part_of(*arena_, plan.arena_place(static_cast<ValueId>(binding.index)));
     case BindingKind::kWorkspace:
-      return part_of(arena_, plan.workspace_place(binding.index));
+      return part_of(*arena_, plan.workspace_place(binding.index));
     case BindingKind::kWeight:
       return part_of(program_->weights, plan.weights[binding.index].place);
     case BindingKind::kState:
-      return part_of(states_, plan.states.place(static_cast<ValueId>(binding.index)));
+      return part_of(*states_, plan.states.place(static_cast<ValueId>(binding.index)));
     case BindingKind::kInput:
       return {&frame.input, plan.input_offsets[binding.index] + binding.offset, binding.size};
     case BindingKind::kOutput:
@@ -207,8 +260,17 @@ Status SessionImpl::record(Frame& frame) {
   const bool profiled = program_->options.profile;
   const bool timed = profiled || capabilities.timestamp_bits > 0;
   std::vector<double> submit_work(1, 0.0);
-  const auto submits = 1 + std::count_if(portions.begin(), portions.end(),
-                                         [](const Portion& p) { return p.opens_submit; });
+  // The first portion of what begin() leaves to commit() opens a submit too.
+  const auto begins_rest = [&](size_t i) {
+    return i > 0 && portions[i].dispatch == program_->plan.forward_dispatches &&
+           portions[i - 1].dispatch != portions[i].dispatch;
+  };
+  frame.forward_submits = 0;
+  int64_t submits = 1;
+  for (size_t i = 0; i < portions.size(); ++i) {
+    if (begins_rest(i)) frame.forward_submits = static_cast<uint32_t>(submits);
+    submits += portions[i].opens_submit || begins_rest(i);
+  }
   if (timed) {
     const size_t most = profiled ? dispatches.size() + 1 : 2 * static_cast<size_t>(submits);
     CALDERA_TRY(recorder.enable_timestamps(static_cast<uint32_t>(most)));
@@ -219,7 +281,7 @@ Status SessionImpl::record(Frame& frame) {
   for (size_t i = 0; i < portions.size(); ++i) {
     const Portion& portion = portions[i];
     const Dispatch& dispatch = dispatches[portion.dispatch];
-    if (portion.opens_submit) {
+    if (portion.opens_submit || begins_rest(i)) {
       if (timed && !profiled) recorder.timestamp();
       CALDERA_TRY(recorder.split());
       if (timed && !profiled) recorder.timestamp();
@@ -276,88 +338,6 @@ void SessionImpl::keep_to_budget(Frame& frame) {
   (void)detail::no_throw<Status>("cutting commands anew", [&] { return record(frame); });
 }
 
-namespace {
-
-Error misfit(const Plan& plan, std::string_view what, ValueId value, size_t got) {
-  const Value& v = plan.graph.value(value);
-  return {ErrorCode::kInvalidInput,
-          fmt::format("the {} '{}' has the shape {}, {} elements, but {} were given", what, v.name,
-                      to_string(v.shape), element_count(v.shape), got)};
-}
-
-template <typename Span>
-Status check(const Plan& plan, std::string_view what, const std::vector<ValueId>& values,
-             std::span<const Span> spans) {
-  if (spans.size() != values.size()) {
-    return Error{ErrorCode::kInvalidInput, fmt::format("the graph has {} {}s, but {} were given",
-                                                       values.size(), what, spans.size())};
-  }
-  for (size_t i = 0; i < spans.size(); ++i) {
-    const Shape& shape = plan.graph.value(values[i]).shape;
-    if (element_count(shape) != static_cast<int64_t>(spans[i].size())) {
-      return misfit(plan, what, values[i], spans[i].size());
-    }
-  }
-  return {};
-}
-
-}  // namespace
-
-Status SessionImpl::check_spans(std::span<const std::span<const float>> inputs) const {
-  return check(program_->plan, "input", program_->plan.graph.inputs, inputs);
-}
-
-Status SessionImpl::check_spans(std::span<const std::span<float>> outputs) const {
-  return check(program_->plan, "output", program_->plan.graph.outputs, outputs);
-}
-
-Status SessionImpl::submit(std::span<const std::span<const float>> inputs) {
-  CALDERA_TRY(check_spans(inputs));
-  Frame& frame = frames_[next_submit_];
-  if (frame.under_way) {
-    return Error{ErrorCode::kInvalidInput,
-                 fmt::format("{} runs are under way, as many as the session was made for "
-                             "(SessionOptions::frames_in_flight): wait() first",
-                             frames_.size())};
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    std::memcpy(frame.input.mapped().data() + program_->plan.input_offsets[i], inputs[i].data(),
-                inputs[i].size_bytes());
-  }
-  CALDERA_TRY(frame.commands.submit());
-  frame.under_way = true;
-  next_submit_ = (next_submit_ + 1) % frames_.size();
-  return {};
-}
-
-Status SessionImpl::run(std::span<const std::span<const float>> inputs,
-                        std::span<const std::span<float>> outputs) {
-  CALDERA_TRY(check_spans(outputs));
-  if (frames_[next_wait_].under_way) {
-    return Error{ErrorCode::kInvalidInput, "runs are under way: wait() for them first"};
-  }
-  CALDERA_TRY(submit(inputs));
-  return wait(outputs);
-}
-
-Status SessionImpl::wait(std::span<const std::span<float>> outputs) {
-  CALDERA_TRY(check_spans(outputs));
-  Frame& frame = frames_[next_wait_];
-  if (!frame.under_way) {
-    return Error{ErrorCode::kInvalidInput, "no run is under way to wait for: submit() first"};
-  }
-  frame.under_way = false;
-  next_wait_ = (next_wait_ + 1) % frames_.size();
-  CALDERA_TRY(frame.commands.wait());
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    std::memcpy(outputs[i].data(), frame.output.mapped().data() + program_->plan.output_offsets[i],
-                outputs[i].size_bytes());
-  }
-  frame.has_run = true;
-  keep_to_budget(frame);
-  return {};
-}
-
 Result<std::vector<DispatchTime>> SessionImpl::timeline() const {
   if (!program_->options.profile) {
     return Error{ErrorCode::kInvalidInput, "a timeline needs a session made with profile"};
@@ -395,21 +375,38 @@ SessionStats SessionImpl::stats() const {
           .submits = frames_.front().commands.submits()};
 }
 
+namespace {
+
+Status tune_missing(const Device& device, const Graph& graph, const Weights& weights,
+                    const SessionOptions& options) {
+  if (!options.tune) return {};
+  TuneOptions missing{.session = options, .only_missing = true, .on_layer = nullptr};
+  missing.session.tune = false;
+  CALDERA_TRY_ASSIGN(const TuneReport report, ::caldera::tune(device, graph, weights, missing));
+  if (options.on_tuned && !report.layers.empty()) options.on_tuned(report);
+  return {};
+}
+
+}  // namespace
+
 Result<Session> Session::create(const Device& device, const Graph& graph, const Weights& weights,
                                 const SessionOptions& options) {
-  if (options.tune) {
-    TuneOptions missing{.session = options, .only_missing = true, .on_layer = nullptr};
-    missing.session.tune = false;
-    CALDERA_TRY_ASSIGN(const TuneReport report, ::caldera::tune(device, graph, weights, missing));
-    if (options.on_tuned && !report.layers.empty()) options.on_tuned(report);
-  }
+  CALDERA_TRY(tune_missing(device, graph, weights, options));
   return create_session(device, graph, weights, options, device.impl().tuning().read());
 }
 
 Result<Session> create_session(const Device& device, const Graph& graph, const Weights& weights,
                                const SessionOptions& options, const Tuning& tuning) {
-  return SessionAccess::create(device, device.impl().capabilities(), graph, weights, options,
-                               tuning);
+  return make_session(device, device.impl().capabilities(), graph, weights, options, tuning,
+                      nullptr);
+}
+
+Result<Session> create_session_beside(const Session& beside, const Graph& graph,
+                                      const Weights& weights, const SessionOptions& options) {
+  const Device& device = beside.device();
+  CALDERA_TRY(tune_missing(device, graph, weights, options));
+  return make_session(device, device.impl().capabilities(), graph, weights, options,
+                      device.impl().tuning().read(), &beside);
 }
 
 Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
@@ -422,7 +419,9 @@ Result<Session> Session::fork() const {
     if (impl_->program()->plan.states.bytes > 0) {
       return Error{ErrorCode::kInvalidInput, "a session that trains cannot be forked"};
     }
-    CALDERA_TRY(check_memory(device(), impl_->program()->plan, /*with_weights=*/false));
+    MemoryNeeds needs = needs_of(impl_->program()->plan);
+    needs.fixed = 0;  // Shared.
+    CALDERA_TRY(check_memory(device(), impl_->program()->plan, needs));
     CALDERA_TRY_ASSIGN(auto impl, SessionImpl::create(impl_->program()));
     return Session(std::move(impl));
   });
@@ -457,6 +456,10 @@ Result<Weights> Session::states() const {
 
 Status Session::set_states(const Weights& states) {
   return detail::no_throw<Status>("setting states", [&] { return impl_->set_states(states); });
+}
+
+Status Session::set_weights(const Weights& weights) {
+  return detail::no_throw<Status>("setting weights", [&] { return impl_->set_weights(weights); });
 }
 
 Result<std::vector<DispatchTime>> Session::timeline() const {
@@ -506,8 +509,8 @@ Result<std::vector<float>> read_padded(Session& session, ValueId activation) {
 Result<Session> create_session_within(const Capabilities& capabilities, const Device& device,
                                       const Graph& graph, const Weights& weights,
                                       const SessionOptions& options) {
-  return SessionAccess::create(device, capabilities, graph, weights, options,
-                               device.impl().tuning().read());
+  return make_session(device, capabilities, graph, weights, options, device.impl().tuning().read(),
+                      nullptr);
 }
 
 }  // namespace caldera

@@ -12,10 +12,11 @@
 
 namespace caldera {
 
-// A plan with its pipelines and weights on one device. Immutable.
+// A plan with its pipelines and weights on one device. Immutable where forks share it.
 struct Program {
   Device device;
   SessionOptions options;
+  Graph given;  // Before the passes.
   Plan plan;
   std::vector<const Pipeline*> pipelines;  // By dispatch.
   Blocks weights;
@@ -23,13 +24,22 @@ struct Program {
 
 class SessionImpl {
  public:
-  static Result<std::unique_ptr<SessionImpl>> create(std::shared_ptr<const Program> program);
+  // `beside`: a session of the same states, which are this one's then, and its arena where that is
+  // large enough. The two run in turns.
+  static Result<std::unique_ptr<SessionImpl>> create(std::shared_ptr<Program> program,
+                                                     const SessionImpl* beside = nullptr);
   ~SessionImpl();
 
   Status run(std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs);
   Status submit(std::span<const std::span<const float>> inputs);
   Status wait(std::span<const std::span<float>> outputs);
+  // submit() in two parts, of a graph that trains: what changes nothing (Plan::forward_dispatches),
+  // then the rest, with the last input as it is by then.
+  Status begin(std::span<const std::span<const float>> inputs);
+  Status commit(std::span<const float> last_input);
+  // Gives up what was begun.
+  Status cancel();
   // Dense, as the graph has it.
   Result<std::vector<float>> read(ValueId activation) const;
   // As it lies in the arena: NHWC, channels padded to vectors of four.
@@ -40,10 +50,13 @@ class SessionImpl {
   Result<Weights> states() const;
   // Those of them that `states` holds.
   Status set_states(const Weights& states);
+  Status set_weights(const Weights& weights);
   // Fills the arena and the output staging with NaN: what a kernel leaves unwritten then shows.
   Status poison();
 
-  const std::shared_ptr<const Program>& program() const { return program_; }
+  const std::shared_ptr<Program>& program() const { return program_; }
+  // Device memory that a session of such a plan takes for itself where it is made beside this one.
+  uint64_t bytes_beside(const Plan& plan) const;
 
  private:
   // What each run under way has of its own. Runs follow one another on the device, so that they
@@ -55,6 +68,8 @@ class SessionImpl {
     std::vector<double> times;        // Of the last run; kept, so that runs allocate nothing.
     std::vector<double> seconds;      // By submit, of the run before; 0 before the first.
     CommandList commands;             // Last: it refers to the buffers.
+    uint32_t forward_submits = 0;     // Of the commands: what begin() submits.
+    bool begun = false;
     bool under_way = false;
     bool has_run = false;
     int recuts_left = 4;  // Then a device of varying pace stays as it is.
@@ -62,6 +77,10 @@ class SessionImpl {
 
   Status record(Frame& frame);
   Status clear_states();
+  Status check_idle() const;
+  // The frame for the next run, if it is free.
+  Result<Frame*> free_frame();
+  void stage(Frame& frame, std::span<const std::span<const float>> inputs) const;
   Status check_spans(std::span<const std::span<const float>> inputs) const;
   Status check_spans(std::span<const std::span<float>> outputs) const;
   // Cuts anew where the frame's submits took longer than they may, or far less, in two runs on end:
@@ -69,19 +88,42 @@ class SessionImpl {
   void keep_to_budget(Frame& frame);
   BufferRange resolve(const Binding& binding, const Frame& frame) const;
 
-  std::shared_ptr<const Program> program_;
-  Blocks arena_;
-  Blocks states_;
+  std::shared_ptr<Program> program_;
+  std::shared_ptr<const Blocks> arena_;
+  std::shared_ptr<const Blocks> states_;
   std::vector<Frame> frames_;
   size_t next_submit_ = 0;  // Into frames_.
   size_t next_wait_ = 0;
 };
 
-// Whether the plan fits in what memory is free; says what batch would.
-Status check_memory(const Device& device, const Plan& plan, bool with_weights);
+// The door for what is no one else's.
+struct SessionAccess {
+  static SessionImpl& impl(Session& session) { return *session.impl_; }
+  static const SessionImpl& impl(const Session& session) { return *session.impl_; }
+  static Session wrap(std::unique_ptr<SessionImpl> impl) { return Session(std::move(impl)); }
+};
+
+// What a plan takes of a device's memory.
+struct MemoryNeeds {
+  uint64_t fixed = 0;  // Weights and states, whatever the batch is.
+  uint64_t activations = 0;
+  uint64_t more = 0;  // Of sessions beside it.
+};
+
+MemoryNeeds needs_of(const Plan& plan);
+
+// Whether that fits in what memory is free; says what batch would.
+Status check_memory(const Device& device, const Plan& plan, const MemoryNeeds& needs);
+
+// Into Program::weights, which are there.
+Status upload_weights(const Program& program);
 
 // As Session::create(), by what `tuning` says in place of what the device knows.
 Result<Session> create_session(const Device& device, const Graph& graph, const Weights& weights,
                                const SessionOptions& options, const Tuning& tuning);
+
+// As Session::create(), of the states of `beside`: see SessionImpl::create().
+Result<Session> create_session_beside(const Session& beside, const Graph& graph,
+                                      const Weights& weights, const SessionOptions& options);
 
 }  // namespace caldera

@@ -6,7 +6,9 @@
 
 #include "graph/half.h"
 #include "graph/pack_weights.h"
+#include "graph/passes/passes.h"
 #include "graph/session_impl.h"
+#include "graph/validate.h"
 #include "runtime/upload.h"
 
 namespace caldera {
@@ -62,7 +64,7 @@ Result<std::vector<float>> SessionImpl::read_padded(ValueId activation) const {
   CALDERA_TRY_ASSIGN(const Buffer copy, Buffer::create(device, shape.bytes(), MemoryKind::kReadback,
                                                        "a copy of an activation"));
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-  const BufferRange from = arena_.at(plan.arena_place(activation), shape.bytes());
+  const BufferRange from = arena_->at(plan.arena_place(activation), shape.bytes());
   recorder.copy(*from.buffer, from.offset, copy, 0, from.size);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   CALDERA_TRY(commands.run());
@@ -90,12 +92,13 @@ Result<std::vector<float>> SessionImpl::read(ValueId activation) const {
 Status SessionImpl::clear_states() {
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
-  for (const Buffer& block : states_.buffers()) recorder.fill(block, 0);
+  for (const Buffer& block : states_->buffers()) recorder.fill(block, 0);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();
 }
 
 Status SessionImpl::set_states(const Weights& states) {
+  CALDERA_TRY(check_idle());
   const Plan& plan = program_->plan;
   std::vector<UploadItem> items;
   for (size_t i = 0; i < plan.graph.values.size(); ++i) {
@@ -115,27 +118,50 @@ Status SessionImpl::set_states(const Weights& states) {
                        pack_weight(tensor.floats(), value.shape, {}, layout, Storage::kF32, to);
                      }});
   }
-  return upload(program_->device.impl().shared_from_this(), states_, items);
+  return upload(program_->device.impl().shared_from_this(), *states_, items);
+}
+
+// The passes on the graph that was given make the parameters that the plan has, of other numbers.
+Status SessionImpl::set_weights(const Weights& weights) {
+  CALDERA_TRY(check_idle());
+  Plan& plan = program_->plan;
+  if (plan.states.bytes > 0) {
+    return Error{ErrorCode::kInvalidInput,
+                 "of a session that trains the states are set, not the weights"};
+  }
+  if (program_.use_count() > 1) {
+    return Error{ErrorCode::kInvalidInput, "forks share a session's weights: end them first"};
+  }
+  CALDERA_TRY(validate(program_->given, weights));
+  Graph graph = program_->given;
+  Weights parameters = weights;
+  ChannelScales scales;
+  if (program_->options.fuse) fold_batch_norm(graph, parameters, scales);
+  plan.parameters = std::move(parameters);
+  plan.scales = std::move(scales);
+  return upload_weights(*program_);
 }
 
 Result<Weights> SessionImpl::states() const {
   const Plan& plan = program_->plan;
-  const std::shared_ptr<DeviceImpl> device = program_->device.impl().shared_from_this();
-  Weights states;
+  std::vector<ValueId> values;
   for (size_t i = 0; i < plan.graph.values.size(); ++i) {
-    const auto id = static_cast<ValueId>(i);
-    if (!plan.states.holds(id)) continue;
-    const Value& value = plan.graph.values[i];
-    const uint64_t bytes = state_bytes(value.shape);
-    CALDERA_TRY_ASSIGN(const Buffer copy,
-                       Buffer::create(device, bytes, MemoryKind::kReadback, "a copy of a state"));
-    CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
-    const BufferRange from = states_.at(plan.states.place(id), bytes);
-    recorder.copy(*from.buffer, from.offset, copy, 0, bytes);
-    CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
-    CALDERA_TRY(commands.run());
-    const auto* packed = reinterpret_cast<const float*>(copy.mapped().data());
-    states.emplace(value.name, Tensor::from_floats(value.shape, unpack_state(packed, value.shape)));
+    if (plan.states.holds(static_cast<ValueId>(i))) values.push_back(static_cast<ValueId>(i));
+  }
+  std::vector<Tensor> tensors(values.size());
+  std::vector<DownloadItem> items;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Shape& shape = plan.graph.value(values[i]).shape;
+    items.push_back({plan.states.place(values[i]), state_bytes(shape),
+                     [&shape, &tensor = tensors[i]](std::span<const std::byte> from) {
+                       const auto* packed = reinterpret_cast<const float*>(from.data());
+                       tensor = Tensor::from_floats(shape, unpack_state(packed, shape));
+                     }});
+  }
+  CALDERA_TRY(download(program_->device.impl().shared_from_this(), *states_, items));
+  Weights states;
+  for (size_t i = 0; i < values.size(); ++i) {
+    states.emplace(plan.graph.value(values[i]).name, std::move(tensors[i]));
   }
   return states;
 }
@@ -144,7 +170,7 @@ Status SessionImpl::poison() {
   constexpr uint32_t kNan = 0x7fc00000u;
   CALDERA_TRY_ASSIGN(Recorder recorder,
                      Recorder::create(program_->device.impl().shared_from_this()));
-  for (const Buffer& block : arena_.buffers()) recorder.fill(block, kNan);
+  for (const Buffer& block : arena_->buffers()) recorder.fill(block, kNan);
   for (const Frame& frame : frames_) recorder.fill(frame.output, kNan);
   CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
   return commands.run();

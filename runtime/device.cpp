@@ -11,6 +11,9 @@ namespace caldera {
 
 namespace {
 
+// Unused command pools and fences that a device keeps: one a thread that uploads or reads.
+constexpr size_t kKeptResources = 8;
+
 // Of the slowest of a type that may be met, in units of about a multiply-add.
 double first_pace(DeviceType type) {
   switch (type) {
@@ -121,6 +124,7 @@ DeviceImpl::~DeviceImpl() {
   pipelines_.reset();
   if (handle_) {
     table_.vkDeviceWaitIdle(handle_);
+    for (const CommandResources& resources : resources_) destroy(resources);
     table_.vkDestroyDevice(handle_, nullptr);
   }
 }
@@ -135,9 +139,64 @@ Error DeviceImpl::lost() const {
   return vk_error(VK_ERROR_DEVICE_LOST, fmt::format("'{}' failed", physical_.info.name));
 }
 
+Result<CommandResources> DeviceImpl::take_commands() {
+  {
+    const std::lock_guard lock(resources_mutex_);
+    if (!resources_.empty()) {
+      const CommandResources resources = resources_.back();
+      resources_.pop_back();
+      return resources;
+    }
+  }
+  CommandResources made;
+  const VkCommandPoolCreateInfo pool{.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                     .queueFamilyIndex = queue_family()};
+  const VkFenceCreateInfo fence{.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+  VkResult result = table_.vkCreateCommandPool(handle_, &pool, nullptr, &made.pool);
+  if (result == VK_SUCCESS) result = table_.vkCreateFence(handle_, &fence, nullptr, &made.fence);
+  if (result != VK_SUCCESS) {
+    destroy(made);
+    return vk_error(result, "could not prepare to record commands");
+  }
+  ++command_pools_;
+  ++fences_;
+  return made;
+}
+
+void DeviceImpl::give_back(CommandResources resources, bool reusable) {
+  if (reusable && table_.vkResetCommandPool(handle_, resources.pool, 0) == VK_SUCCESS) {
+    const std::lock_guard lock(resources_mutex_);
+    if (resources_.size() < kKeptResources) {
+      resources_.push_back(resources);
+      return;
+    }
+  }
+  destroy(resources);
+}
+
+void DeviceImpl::destroy(CommandResources resources) {
+  if (resources.fence) table_.vkDestroyFence(handle_, resources.fence, nullptr);
+  if (resources.pool) table_.vkDestroyCommandPool(handle_, resources.pool, nullptr);
+}
+
+DeviceCounts DeviceImpl::counts() const {
+  return {.buffers = allocation_count_,
+          .command_pools = command_pools_,
+          .fences = fences_,
+          .submits = submits_,
+          .waits = waits_};
+}
+
 Status DeviceImpl::submit(std::span<const VkCommandBuffer> commands, VkFence fence) {
   if (lost_) return lost();
+  submits_ += commands.size();
   const std::lock_guard lock(queue_mutex_);
+  if (commands.empty()) {
+    const VkResult result = table_.vkQueueSubmit(queue_, 0, nullptr, fence);
+    if (result == VK_SUCCESS) return {};
+    if (result == VK_ERROR_DEVICE_LOST) lost_ = true;
+    return vk_error(result, fmt::format("could not submit to '{}'", physical_.info.name));
+  }
   for (size_t i = 0; i < commands.size(); ++i) {
     const VkSubmitInfo info{.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                             .waitSemaphoreCount = 0,
@@ -160,6 +219,7 @@ Status DeviceImpl::submit(std::span<const VkCommandBuffer> commands, VkFence fen
 }
 
 Status DeviceImpl::wait(VkFence fence) {
+  ++waits_;
   VkResult result = table_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, UINT64_MAX);
   if (result == VK_SUCCESS) result = table_.vkResetFences(handle_, 1, &fence);
   if (result == VK_SUCCESS) return {};

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "caldera/device.h"
 
@@ -15,6 +16,21 @@
 #include "runtime/tuning.h"
 
 namespace caldera {
+
+// What a list of commands is made with.
+struct CommandResources {
+  VkCommandPool pool = VK_NULL_HANDLE;
+  VkFence fence = VK_NULL_HANDLE;
+};
+
+// Since the device was opened.
+struct DeviceCounts {
+  uint64_t buffers = 0;
+  uint64_t command_pools = 0;  // Made: those taken again are not counted again.
+  uint64_t fences = 0;
+  uint64_t submits = 0;  // Of command buffers.
+  uint64_t waits = 0;    // Of the host for the device.
+};
 
 class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
  public:
@@ -38,8 +54,16 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   // is kept.
   std::filesystem::path measurements_file(std::string_view name) const;
 
+  // A command pool and a fence, those of a list that is gone where there are any. Thread-safe, like
+  // give_back().
+  Result<CommandResources> take_commands();
+  // The pool has no command buffer, and nothing that waits on the fence or signals it is under way.
+  // Where they are not `reusable` they are destroyed.
+  void give_back(CommandResources resources, bool reusable);
+
   // Submits in order, each command buffer on its own so that none keeps the device for long, and
-  // signals `fence` after the last. Thread-safe.
+  // signals `fence`, if there is one, after the last and all that was submitted before.
+  // Thread-safe.
   Status submit(std::span<const VkCommandBuffer> commands, VkFence fence);
   // Waits for the fence and resets it.
   Status wait(VkFence fence);
@@ -52,10 +76,12 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   void count_allocation(int64_t bytes);
   uint64_t allocation_count() const { return allocation_count_; }
   uint64_t allocated_bytes() const { return allocated_bytes_; }
+  DeviceCounts counts() const;
 
  private:
   DeviceImpl() = default;
   Status create_device();
+  void destroy(CommandResources resources);
   Error lost() const;
 
   std::shared_ptr<Instance> instance_;
@@ -70,6 +96,12 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   std::atomic<uint64_t> memory_limit_ = UINT64_MAX;
   std::atomic<uint64_t> allocation_count_ = 0;
   std::atomic<uint64_t> allocated_bytes_ = 0;
+  std::atomic<uint64_t> command_pools_ = 0;
+  std::atomic<uint64_t> fences_ = 0;
+  std::atomic<uint64_t> submits_ = 0;
+  std::atomic<uint64_t> waits_ = 0;
+  std::mutex resources_mutex_;
+  std::vector<CommandResources> resources_;  // Not in use.
   std::unique_ptr<PipelineCache> pipelines_;
   std::unique_ptr<TuningStore> tuning_;
 };

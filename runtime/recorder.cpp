@@ -46,14 +46,19 @@ CommandList::~CommandList() {
     vk.vkDestroyDescriptorPool(device_->handle(), pool, nullptr);
   }
   if (queries_) vk.vkDestroyQueryPool(device_->handle(), queries_, nullptr);
-  if (fence_) vk.vkDestroyFence(device_->handle(), fence_, nullptr);
-  if (pool_) vk.vkDestroyCommandPool(device_->handle(), pool_, nullptr);
+  if (!pool_) return;
+  if (!commands_.empty()) {
+    vk.vkFreeCommandBuffers(device_->handle(), pool_, submits(), commands_.data());
+  }
+  device_->give_back({pool_, fence_}, !failed_);
 }
 
 void CommandList::swap(CommandList& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(pool_, other.pool_);
   std::swap(commands_, other.commands_);
+  std::swap(submitted_, other.submitted_);
+  std::swap(failed_, other.failed_);
   std::swap(descriptor_pools_, other.descriptor_pools_);
   std::swap(views_, other.views_);
   std::swap(fence_, other.fence_);
@@ -64,11 +69,28 @@ void CommandList::swap(CommandList& other) noexcept {
 }
 
 Status CommandList::submit() {
-  return device_->submit(commands_, fence_);
+  Status status = device_->submit(std::span(commands_).subspan(submitted_), fence_);
+  failed_ = failed_ || !status.ok();
+  return status;
 }
 
 Status CommandList::wait() {
-  return device_->wait(fence_);
+  submitted_ = 0;
+  Status status = device_->wait(fence_);
+  failed_ = failed_ || !status.ok();
+  return status;
+}
+
+Status CommandList::submit_first(uint32_t count) {
+  Status status = device_->submit(std::span(commands_).first(count), VK_NULL_HANDLE);
+  if (status.ok()) submitted_ = count;
+  return status;
+}
+
+Status CommandList::drain() {
+  submitted_ = submits();
+  CALDERA_TRY(submit());
+  return wait();
 }
 
 Status CommandList::run() {
@@ -99,15 +121,9 @@ Result<Recorder> Recorder::create(const std::shared_ptr<DeviceImpl>& device) {
   Recorder recorder;
   CommandList& list = recorder.list_;
   list.device_ = device;
-  const auto& vk = device->vk();
-  const VkCommandPoolCreateInfo pool{.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                     .queueFamilyIndex = device->queue_family()};
-  const VkFenceCreateInfo fence{.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-  VkResult result = vk.vkCreateCommandPool(device->handle(), &pool, nullptr, &list.pool_);
-  if (result == VK_SUCCESS) {
-    result = vk.vkCreateFence(device->handle(), &fence, nullptr, &list.fence_);
-  }
-  if (result != VK_SUCCESS) return vk_error(result, "could not prepare to record commands");
+  CALDERA_TRY_ASSIGN(const CommandResources resources, device->take_commands());
+  list.pool_ = resources.pool;
+  list.fence_ = resources.fence;
   CALDERA_TRY(recorder.begin_commands());
   return recorder;
 }

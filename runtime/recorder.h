@@ -39,6 +39,11 @@ class CommandList {
   // The same in two steps. Between them, nothing else may be done with the list.
   Status submit();
   Status wait();
+  // Submits the first `count` command buffers alone; submit() then submits the others.
+  Status submit_first(uint32_t count);
+  // Waits for those where the others are not to follow. Else, as after wait(), the list may be
+  // submitted again.
+  Status drain();
 
   // Seconds from the first timestamp() to each of them, by the last run. Empty where none was
   // recorded.
@@ -55,6 +60,8 @@ class CommandList {
   std::shared_ptr<DeviceImpl> device_;
   VkCommandPool pool_ = VK_NULL_HANDLE;
   std::vector<VkCommandBuffer> commands_;
+  uint32_t submitted_ = 0;  // Of commands_.
+  bool failed_ = false;     // The fence may be in any state.
   std::vector<VkDescriptorPool> descriptor_pools_;
   std::vector<VkBufferView> views_;
   VkFence fence_ = VK_NULL_HANDLE;

@@ -1,5 +1,5 @@
-// The two ways into device memory. Staging is one buffer used again and again, so that uploading a
-// large model takes little host-visible memory.
+// The two ways into device memory, and the one out of it. Staging is one buffer used again and
+// again, so that a large model takes little host-visible memory on its way.
 #include "runtime/upload.h"
 
 #include <algorithm>
@@ -12,8 +12,6 @@ namespace caldera {
 
 namespace {
 
-constexpr uint64_t kPortion = uint64_t{64} << 20;
-
 // One staging buffer takes as many items as fit in it, then they are copied at one stroke.
 Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Blocks& blocks,
                      std::span<const UploadItem> items) {
@@ -24,7 +22,7 @@ Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Blocks& bl
     total += item.size;
   }
   if (total == 0) return {};
-  const uint64_t capacity = std::max(largest, std::min(total, kPortion));
+  const uint64_t capacity = std::max(largest, std::min(total, kStagingPortion));
   CALDERA_TRY_ASSIGN(const Buffer staging, Buffer::create(device, capacity, MemoryKind::kUpload,
                                                           "staging for the weights"));
   for (size_t next = 0; next < items.size();) {
@@ -51,6 +49,37 @@ Status upload_staged(const std::shared_ptr<DeviceImpl>& device, const Blocks& bl
 }
 
 }  // namespace
+
+Status download(const std::shared_ptr<DeviceImpl>& device, const Blocks& blocks,
+                std::span<const DownloadItem> items, uint64_t portion_bytes) {
+  uint64_t largest = 0;
+  uint64_t total = 0;
+  for (const DownloadItem& item : items) {
+    largest = std::max(largest, item.size);
+    total += item.size;
+  }
+  if (total == 0) return {};
+  const uint64_t capacity = std::max(largest, std::min(total, portion_bytes));
+  CALDERA_TRY_ASSIGN(const Buffer staging, Buffer::create(device, capacity, MemoryKind::kReadback,
+                                                          "a copy of what is in device memory"));
+  for (size_t next = 0; next < items.size();) {
+    CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device));
+    std::vector<std::pair<const DownloadItem*, uint64_t>> portion;  // With offsets in staging.
+    for (uint64_t used = 0; next < items.size() && used + items[next].size <= capacity; ++next) {
+      const BufferRange from = blocks.at(items[next].place, items[next].size);
+      recorder.copy(*from.buffer, from.offset, staging, used, from.size);
+      portion.emplace_back(&items[next], used);
+      used += items[next].size;
+    }
+    CALDERA_TRY_ASSIGN(CommandList commands, std::move(recorder).finish());
+    CALDERA_TRY(commands.run());
+    parallel_for(static_cast<int64_t>(portion.size()), [&](int64_t i) {
+      const auto& [item, offset] = portion[static_cast<size_t>(i)];
+      item->read(staging.mapped().subspan(offset, item->size));
+    });
+  }
+  return {};
+}
 
 Status upload(const std::shared_ptr<DeviceImpl>& device, const Blocks& blocks,
               std::span<const UploadItem> items) {

@@ -30,10 +30,14 @@ Result<std::vector<StepCost>> plan_training(const Device& device, const Model& m
 }
 
 Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
-                                            const FitOptions& options) {
+                                            int64_t images, const FitOptions& options) {
   CALDERA_TRY_ASSIGN(const Graph graph, model.graph(batch));
   CALDERA_TRY_ASSIGN(const TrainerOptions trainer, trainer_options(graph, options));
-  return plan_steps(device, graph, model.weights(), trainer);
+  const int64_t last = images % batch;
+  const bool apart = options.spec.batch_norm == BatchNormMode::kTrain && !options.drop_last;
+  if (last == 0 || !apart) return plan_steps(device, graph, model.weights(), trainer);
+  CALDERA_TRY_ASSIGN(const Graph rest, model.graph(last));
+  return plan_steps(device, graph, model.weights(), trainer, &rest);
 }
 
 void print_step_costs(const std::vector<StepCost>& costs) {

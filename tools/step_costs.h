@@ -16,9 +16,9 @@ namespace caldera::tool {
 // Of SGD with momentum, all layers trained: as planned, so nothing is allocated or run.
 Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
                                             const SessionOptions& session);
-// Of a run's own steps.
+// Of a run's own steps on so many images: what its epochs' last, smaller batch takes counts too.
 Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
-                                            const FitOptions& options);
+                                            int64_t images, const FitOptions& options);
 
 void print_step_costs(const std::vector<StepCost>& costs);
 Json step_costs_json(const std::vector<StepCost>& costs);

@@ -236,7 +236,8 @@ Result<TrainingReport> begin_report(const TrainingArgs& args, const Device& devi
                       .checkpointing = options.spec.checkpointing,
                       .costs = {},
                       .layer_times = {}};
-  CALDERA_TRY_ASSIGN(facts.costs, plan_training(device, model, batch, options));
+  CALDERA_TRY_ASSIGN(facts.costs,
+                     plan_training(device, model, batch, std::ssize(data.train.samples), options));
   CALDERA_TRY_ASSIGN(facts.layer_times, time_step(device, model, options, batch));
   return TrainingReport::create(args.report, std::move(facts));
 }

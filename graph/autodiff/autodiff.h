@@ -42,10 +42,20 @@ class GraphAppender {
   Status status_;
 };
 
+// What is left to do with a batch's statistics.
+struct RunningUpdate {
+  std::string name;
+  UpdateRunningAttrs attrs;
+  ValueId statistics;
+  std::vector<ValueId> running;  // Mean and variance.
+};
+
 // Batch-norm of the batch or with a gradient, dropout that drops: the forward graph as training
-// runs it. `needs`: by value, whether a trained parameter is among what it is made of.
-void append_forward(GraphAppender& to, const std::vector<Node>& nodes,
-                    const std::vector<bool>& needs, const TrainingSpec& spec, ValueId scalars);
+// runs it. It changes nothing: the updates of running statistics are returned, to be appended
+// behind it. `needs`: by value, whether a trained parameter is among what it is made of.
+std::vector<RunningUpdate> append_forward(GraphAppender& to, const std::vector<Node>& nodes,
+                                          const std::vector<bool>& needs, const TrainingSpec& spec,
+                                          ValueId scalars);
 
 // Gradients by value, summed where several nodes read a value.
 class Gradients {

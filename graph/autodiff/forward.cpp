@@ -9,7 +9,7 @@ namespace {
 
 // x, weight, bias, running_mean, running_var, [residual] -> statistics and a normalisation by them.
 void append_batch_norm(GraphAppender& to, const Node& node, const TrainingSpec& spec,
-                       ValueId scalars) {
+                       std::vector<RunningUpdate>& updates) {
   const auto& attrs = std::get<BatchNormAttrs>(node.attrs);
   const ValueId x = node.inputs[0];
   const std::vector<ValueId> running{node.inputs[3], node.inputs[4]};
@@ -17,11 +17,12 @@ void append_batch_norm(GraphAppender& to, const Node& node, const TrainingSpec& 
   if (spec.batch_norm == BatchNormMode::kTrain) {
     statistics = to.node(node.name + " statistics", BatchStatisticsAttrs{}, {x});
     const Shape& shape = to.shape(x);
-    to.update(node.name + " running statistics",
-              UpdateRunningAttrs{.momentum = spec.batch_norm_momentum,
-                                 .cumulative = spec.cumulative_statistics,
-                                 .count = element_count(shape) / shape[1]},
-              {statistics, scalars}, running);
+    updates.push_back({node.name + " running statistics",
+                       {.momentum = spec.batch_norm_momentum,
+                        .cumulative = spec.cumulative_statistics,
+                        .count = element_count(shape) / shape[1]},
+                       statistics,
+                       running});
   } else {
     statistics = to.node(node.name + " statistics", FrozenStatisticsAttrs{}, running);
   }
@@ -33,13 +34,15 @@ void append_batch_norm(GraphAppender& to, const Node& node, const TrainingSpec& 
 
 }  // namespace
 
-void append_forward(GraphAppender& to, const std::vector<Node>& nodes,
-                    const std::vector<bool>& needs, const TrainingSpec& spec, ValueId scalars) {
+std::vector<RunningUpdate> append_forward(GraphAppender& to, const std::vector<Node>& nodes,
+                                          const std::vector<bool>& needs, const TrainingSpec& spec,
+                                          ValueId scalars) {
+  std::vector<RunningUpdate> updates;
   uint32_t stream = 0;
   for (const Node& node : nodes) {
     const bool needed = needs[static_cast<uint32_t>(node.output())];
     if (node.kind() == OpKind::kBatchNorm && (needed || spec.batch_norm == BatchNormMode::kTrain)) {
-      append_batch_norm(to, node, spec, scalars);
+      append_batch_norm(to, node, spec, updates);
     } else if (node.kind() == OpKind::kDropout && spec.dropout) {
       const float probability = std::get<DropoutAttrs>(node.attrs).probability;
       to.replace(node.name, DropoutMaskAttrs{probability, stream++}, {node.inputs[0], scalars},
@@ -48,6 +51,7 @@ void append_forward(GraphAppender& to, const std::vector<Node>& nodes,
       to.replace(node.name, node.attrs, node.inputs, node.output());
     }
   }
+  return updates;
 }
 
 }  // namespace caldera

@@ -1,5 +1,6 @@
 // make_training_graph: fuse what training bears, append the forward nodes in their training form,
-// the loss, gradients in reverse order, norms and optimizers.
+// the loss, then what changes something: running statistics, gradients in reverse order, norms and
+// optimizers.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -92,11 +93,13 @@ Result<TrainingGraph> make_training_graph(const Graph& forward, const TrainingSp
   GraphAppender to(graph);
   const ValueId targets = to.input("targets", graph.value(logits).shape);
   const ValueId scalars = to.input("scalars", {1, kScalarCount});
-  append_forward(to, nodes, needs, spec, scalars);
+  const std::vector<RunningUpdate> updates = append_forward(to, nodes, needs, spec, scalars);
   const ValueId loss = to.node("loss", CrossEntropyAttrs{}, {logits, targets});
   CALDERA_TRY(to.status());
 
   const size_t forward_nodes = graph.nodes.size();
+  for (const RunningUpdate& update : updates)
+    to.update(update.name, update.attrs, {update.statistics, scalars}, update.running);
   Gradients gradients(to, needs);
   gradients.add(logits,
                 to.node("loss gradient", CrossEntropyGradientAttrs{}, {logits, targets, scalars}));

@@ -73,10 +73,13 @@ class BatchLoader {
   // and the bad samples found behind the last batch are set; the call after it begins the next.
   // Fails for good where memory runs out or an epoch has no batch left.
   Result<bool> next(Batch& batch);
+  // Whether next() would not wait.
+  bool ready() const;
 
   // Those known at first and those found up to the last next().
   const std::vector<int64_t>& bad_samples() const;
-  // Seconds that next() has waited so far: time the device stood idle for want of images.
+  // Seconds that next() has waited so far: time the device stood idle for want of images, where it
+  // had nothing else to do.
   double seconds_waited() const;
   size_t cached_bytes() const;
 

@@ -122,13 +122,19 @@ class Session {
   Status submit(std::span<const std::span<const float>> inputs);
   Status wait(std::span<const std::span<float>> outputs);
 
+  // Replaces all weights by others of the same shapes: the plan, its kernels and its memory stay.
+  // Of a graph that changes nothing (else set_states()), and of a session that has no forks, since
+  // those share its weights.
+  Status set_weights(const Weights& weights);
+
   // With keep_activations: an activation of graph() as the last run left it.
   Result<std::vector<float>> read(ValueId activation) const;
 
   // What runs change, by name: of a graph with nodes that update parameters or states. They start
   // as the weights that create() was given, or at zero where those may lack them.
   Result<Weights> states() const;
-  // Replaces those of them that `states` names. An error where a shape differs.
+  // Replaces those of them that `states` names. An error where a shape differs, or while runs are
+  // under way.
   Status set_states(const Weights& states);
 
   // With profile: the dispatches of the last run, in their order. A dispatch's time counts from

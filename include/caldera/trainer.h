@@ -68,6 +68,28 @@ class Trainer {
   // divided by the whole batch.
   Result<StepResult> accumulate(std::span<const float> images, std::span<const float> targets);
 
+  // The same in three parts, by which the device goes from step to step without waiting for the
+  // host (with SessionOptions::frames_in_flight of 2 or more):
+  //
+  //   begin(1) commit(1)   begin(2) wait(1) commit(2)   begin(3) wait(2) commit(3)   ...   wait(n)
+  //
+  // begin() copies the batch and starts its forward pass, which changes nothing. commit() starts
+  // what does, the rest of step() or, without `apply`, of accumulate(). It takes the loss scale and
+  // the count of updates from the step before, so that it comes after that one's wait(): meanwhile
+  // the device is busy with what was begun. A step therefore gives the bits that step() gives, and
+  // whoever stops between wait() and commit() has the states of the step that was waited for.
+  Status begin(std::span<const float> images, std::span<const float> targets);
+  Status commit(float learning_rate, bool apply);
+  Result<StepResult> wait();
+  // Gives up a batch that was begun, in place of commit().
+  Status cancel();
+
+  // A trainer of the same states for batches of another size, as the last of an epoch is: also
+  // counts, loss scale and, where it is large enough, the memory of activations are this trainer's.
+  // The two are used in turns, where one begins, the other may be under way. `weights`: for what
+  // training leaves as it is.
+  Result<Trainer> with_batch(const Graph& forward, const Weights& weights) const;
+
   // Of the last step or accumulate().
   std::span<const float> logits() const;
   // Norms by parameter, in the order of parameters().
@@ -110,8 +132,11 @@ struct StepCost {
 };
 
 // What steps of such a trainer would take by each Checkpointing, in the enum's order: as planned,
-// so nothing is allocated or run. `options` chooses all but the checkpointing.
+// so nothing is allocated or run. `options` chooses all but the checkpointing. `last`: the forward
+// graph of an epoch's last, smaller batch, for which Trainer::with_batch() makes a trainer: what
+// that takes beside the first counts to the bytes and to `fits`.
 Result<std::vector<StepCost>> plan_steps(const Device& device, const Graph& forward,
-                                         const Weights& weights, const TrainerOptions& options);
+                                         const Weights& weights, const TrainerOptions& options,
+                                         const Graph* last = nullptr);
 
 }  // namespace caldera

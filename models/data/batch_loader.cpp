@@ -238,6 +238,10 @@ Result<bool> BatchLoader::next(Batch& batch) {
   return !(*delivery)->end_of_epoch;
 }
 
+bool BatchLoader::ready() const {
+  return state_->deliveries.ready();
+}
+
 const std::vector<int64_t>& BatchLoader::bad_samples() const {
   return state_->reported;
 }

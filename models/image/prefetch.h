@@ -65,6 +65,12 @@ class Prefetcher {
     return taken;
   }
 
+  // Whether next() would not wait.
+  bool ready() const {
+    const std::lock_guard lock(mutex_);
+    return stop_ || next_to_read_ == count_ || ring_[next_to_read_ % ring_.size()].has_value();
+  }
+
   // Ends a next() that waits, from another thread, and all later ones.
   void stop() {
     {

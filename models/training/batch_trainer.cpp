@@ -5,12 +5,11 @@
 
 namespace caldera {
 
-BatchTrainer::BatchTrainer(const Device& device, const Model& model, Weights weights,
-                           TrainerOptions options, int64_t batch, Trainer full)
-    : device_(device),
-      model_(model),
+BatchTrainer::BatchTrainer(Model model, Weights weights, BatchNormMode batch_norm, int64_t batch,
+                           Trainer full)
+    : model_(std::move(model)),
       weights_(std::move(weights)),
-      options_(std::move(options)),
+      batch_norm_(batch_norm),
       batch_(batch),
       full_(std::move(full)) {}
 
@@ -18,8 +17,10 @@ Result<BatchTrainer> BatchTrainer::create(const Device& device, const Model& mod
                                           const TrainerOptions& options, int64_t batch,
                                           int64_t remainder) {
   CALDERA_TRY_ASSIGN(const Graph graph, model.graph(batch));
-  CALDERA_TRY_ASSIGN(Trainer full, Trainer::create(device, graph, weights, options));
-  BatchTrainer trainer(device, model, std::move(weights), options, batch, std::move(full));
+  TrainerOptions two = options;  // A batch begins while the one before is under way.
+  two.session.frames_in_flight = std::max(2, options.session.frames_in_flight);
+  CALDERA_TRY_ASSIGN(Trainer full, Trainer::create(device, graph, weights, two));
+  BatchTrainer trainer(model, std::move(weights), options.spec.batch_norm, batch, std::move(full));
   if (remainder > 0 && options.spec.batch_norm == BatchNormMode::kTrain)
     CALDERA_TRY(trainer.make_part(remainder));
   return trainer;
@@ -28,35 +29,17 @@ Result<BatchTrainer> BatchTrainer::create(const Device& device, const Model& mod
 Status BatchTrainer::make_part(int64_t n) {
   part_.reset();  // Its memory first.
   CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(n));
-  CALDERA_TRY_ASSIGN(part_, Trainer::create(device_, graph, weights_, options_));
+  CALDERA_TRY_ASSIGN(part_, full_.with_batch(graph, weights_));
   part_size_ = n;
+  on_part_ = false;
   return {};
 }
 
-Status BatchTrainer::hand_over(bool to_part) {
-  if (on_part_ == to_part) return {};
-  CALDERA_TRY_ASSIGN(const Weights states, current().states());
-  Trainer& next = to_part ? *part_ : full_;
-  CALDERA_TRY(next.set_states(states));
-  next.set_updates(current().updates());
-  next.set_runs(current().runs());
-  next.set_loss_scale(current().loss_scale(), current().updates_at_scale());
-  on_part_ = to_part;
-  return {};
-}
-
-Result<StepResult> BatchTrainer::run(std::span<const float> images, std::span<const float> targets,
-                                     int64_t n, double learning_rate, bool apply) {
-  const bool fill = n < batch_ && options_.spec.batch_norm == BatchNormMode::kFrozen;
-  if (n == batch_ || fill) {
-    CALDERA_TRY(hand_over(false));
-  } else {
-    if (!part_ || part_size_ != n) {
-      CALDERA_TRY(hand_over(false));
-      CALDERA_TRY(make_part(n));
-    }
-    CALDERA_TRY(hand_over(true));
-  }
+Status BatchTrainer::begin(std::span<const float> images, std::span<const float> targets,
+                           int64_t n) {
+  const bool fill = n < batch_ && batch_norm_ == BatchNormMode::kFrozen;
+  begun_on_part_ = n < batch_ && !fill;
+  if (begun_on_part_ && (!part_ || part_size_ != n)) CALDERA_TRY(make_part(n));
   if (fill) {
     const auto whole = [&](std::span<const float> given, std::vector<float>& filled) {
       filled.assign(given.size() / static_cast<size_t>(n) * static_cast<size_t>(batch_), 0.0f);
@@ -66,8 +49,12 @@ Result<StepResult> BatchTrainer::run(std::span<const float> images, std::span<co
     images = whole(images, images_);
     targets = whole(targets, targets_);
   }
-  return apply ? current().step(images, targets, static_cast<float>(learning_rate))
-               : current().accumulate(images, targets);
+  return begun_on_part_ ? part_->begin(images, targets) : full_.begin(images, targets);
+}
+
+Status BatchTrainer::commit(double learning_rate, bool apply) {
+  on_part_ = begun_on_part_;
+  return current().commit(static_cast<float>(learning_rate), apply);
 }
 
 }  // namespace caldera

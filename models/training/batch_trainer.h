@@ -1,7 +1,6 @@
 // A Trainer that takes batches of any size up to its own. A session's batch is fixed, and batch
 // statistics must not see padding: where batch-norm trains, a smaller batch has a trainer of its
-// own, to which everything that steps change is handed over and back. What is frozen sees a batch
-// filled with blanks that weigh nothing.
+// own, of the same states. What is frozen sees a batch filled with blanks that weigh nothing.
 #pragma once
 
 #include <optional>
@@ -19,30 +18,29 @@ class BatchTrainer {
                                      const TrainerOptions& options, int64_t batch,
                                      int64_t remainder);
 
-  // images: [n, 3, H, W]; targets: [n, classes]; n at most the batch. `apply`: step(), else
-  // accumulate().
-  Result<StepResult> run(std::span<const float> images, std::span<const float> targets, int64_t n,
-                         double learning_rate, bool apply);
+  // Trainer's begin(), commit() and wait(). images: [n, 3, H, W]; targets: [n, classes]; n at most
+  // the batch.
+  Status begin(std::span<const float> images, std::span<const float> targets, int64_t n);
+  Status commit(double learning_rate, bool apply);
+  Result<StepResult> wait() { return current().wait(); }
 
+  // That of the last commit().
   const Trainer& current() const { return on_part_ ? *part_ : full_; }
   Trainer& current() { return on_part_ ? *part_ : full_; }
   int64_t current_batch() const { return on_part_ ? part_size_ : batch_; }
 
  private:
-  BatchTrainer(const Device& device, const Model& model, Weights weights, TrainerOptions options,
-               int64_t batch, Trainer full);
+  BatchTrainer(Model model, Weights weights, BatchNormMode batch_norm, int64_t batch, Trainer full);
   Status make_part(int64_t n);
-  // Makes the one trainer or the other current.
-  Status hand_over(bool to_part);
 
-  Device device_;
   Model model_;
   Weights weights_;
-  TrainerOptions options_;
+  BatchNormMode batch_norm_;
   int64_t batch_;
   Trainer full_;
   std::optional<Trainer> part_;
   int64_t part_size_ = 0;
+  bool begun_on_part_ = false;
   bool on_part_ = false;
   std::vector<float> images_, targets_;  // Filled up.
 };

@@ -37,11 +37,9 @@ int32_t best_class(std::span<const float> logits) {
   return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-Evaluator::Evaluator(const Device& device, const Model& model, const ImageFolder& folder,
-                     Graph graph, SessionOptions session, int64_t batch, int threads)
-    : device_(device),
-      model_(model),
-      graph_(std::move(graph)),
+Evaluator::Evaluator(const Model& model, const ImageFolder& folder, Session session, int64_t batch,
+                     int threads)
+    : model_(model),
       session_(std::move(session)),
       batch_(batch),
       threads_(threads > 0 ? threads
@@ -56,14 +54,14 @@ Result<Evaluator> Evaluator::create(const Device& device, const Model& model,
                                     const ImageFolder& folder, const SessionOptions& session,
                                     int64_t batch, int threads) {
   const int64_t size = std::min<int64_t>(batch, std::ssize(folder.samples));
-  CALDERA_TRY_ASSIGN(Graph graph, model.graph(size));
-  CALDERA_TRY(Session::create(device, graph, model.weights(), session));
-  return Evaluator(device, model, folder, std::move(graph), session, size, threads);
+  CALDERA_TRY_ASSIGN(const Graph graph, model.graph(size));
+  CALDERA_TRY_ASSIGN(Session opened, Session::create(device, graph, model.weights(), session));
+  return Evaluator(model, folder, std::move(opened), size, threads);
 }
 
 Result<Evaluation> Evaluator::run(const Weights& weights,
                                   const std::function<void(const Error&)>& on_bad) {
-  CALDERA_TRY_ASSIGN(Session session, Session::create(device_, graph_, weights, session_));
+  CALDERA_TRY(session_.set_weights(weights));
   const Size2d size = model_.input_size();
   const auto image_size = size_t{3} * static_cast<size_t>(size.h) * static_cast<size_t>(size.w);
   const auto classes = static_cast<size_t>(model_.architecture().classes);
@@ -80,7 +78,7 @@ Result<Evaluation> Evaluator::run(const Weights& weights,
   std::vector<float> logits(classes * static_cast<size_t>(batch_));
   std::vector<size_t> samples;  // Of the batch.
   const auto judge = [&]() -> Status {
-    CALDERA_TRY(session.run(images, logits));
+    CALDERA_TRY(session_.run(images, logits));
     for (size_t i = 0; i < samples.size(); ++i) {
       const auto row = std::span<const float>(logits).subspan(i * classes, classes);
       const int32_t label = labels_[samples[i]];

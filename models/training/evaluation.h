@@ -9,7 +9,7 @@ namespace caldera {
 
 class Evaluator {
  public:
-  // Opens a session to see that it fits, and closes it again. The folder has at least one sample.
+  // Opens the session, which stays. The folder has at least one sample.
   static Result<Evaluator> create(const Device& device, const Model& model,
                                   const ImageFolder& folder, const SessionOptions& session,
                                   int64_t batch, int threads);
@@ -20,15 +20,13 @@ class Evaluator {
   int64_t skipped() const { return static_cast<int64_t>(bad_.size()); }
 
  private:
-  Evaluator(const Device& device, const Model& model, const ImageFolder& folder, Graph graph,
-            SessionOptions session, int64_t batch, int threads);
+  Evaluator(const Model& model, const ImageFolder& folder, Session session, int64_t batch,
+            int threads);
 
-  Device device_;
   Model model_;
   std::vector<std::filesystem::path> paths_;
   std::vector<int32_t> labels_;
-  Graph graph_;
-  SessionOptions session_;
+  Session session_;
   int64_t batch_;
   int threads_;
   std::vector<size_t> bad_;

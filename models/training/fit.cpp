@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "models/training/fitter.h"
 
@@ -100,23 +101,50 @@ Status Fitter::end_epoch() {
   return {};
 }
 
-Status Fitter::train() {
-  while (state_.epoch < options_.epochs) {
-    if (asked_to_stop()) {
-      stopped_ = true;
-      return checkpoint();
-    }
-    CALDERA_TRY_ASSIGN(const bool more, read_group());
-    if (!more) {
-      CALDERA_TRY(end_epoch());
-      continue;
-    }
-    CALDERA_TRY(step());
+// While the device runs a batch the next one is read and its forward pass submitted, so that the
+// device need not wait for the host to look at the step before. What changes anything is submitted
+// after that: whoever stops between two steps has the states of the first (Trainer::begin).
+Status Fitter::train_epoch() {
+  std::optional<Run> under_way;
+  last_step_ = Clock::now();
+  const auto finish_run = [&]() -> Status {
+    if (!under_way) return {};
+    const bool last = under_way->last;
+    CALDERA_TRY(finish(*std::exchange(under_way, std::nullopt)));
+    if (!last) return {};
     const bool by_step =
         options_.checkpoint_steps > 0 && state_.steps() % options_.checkpoint_steps == 0;
     const bool by_time = options_.checkpoint_seconds > 0 &&
                          seconds_since(last_checkpoint_) >= options_.checkpoint_seconds;
-    if (by_step || by_time) CALDERA_TRY(checkpoint());
+    if (by_step || by_time) {
+      CALDERA_TRY(checkpoint());
+      last_step_ = Clock::now();
+    }
+    stopped_ = asked_to_stop();
+    return {};
+  };
+  for (;;) {
+    // A batch that is not there yet is waited for when the device has nothing else to do.
+    if (!next_is_there()) CALDERA_TRY(finish_run());
+    if (stopped_) return {};
+    Run next;
+    const Result<bool> more = begin(next);
+    CALDERA_TRY(finish_run());
+    if (stopped_) return {};
+    tell_bad();
+    if (!more.ok()) return more.error();
+    if (!*more) return {};
+    CALDERA_TRY(commit(next));
+    under_way = std::move(next);
+  }
+}
+
+Status Fitter::train() {
+  while (state_.epoch < options_.epochs) {
+    stopped_ = asked_to_stop();
+    if (!stopped_) CALDERA_TRY(train_epoch());
+    if (stopped_) return checkpoint();
+    CALDERA_TRY(end_epoch());
   }
   return {};
 }

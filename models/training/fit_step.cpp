@@ -1,6 +1,10 @@
-// A step of fit(): its batches read, run and recorded, and what is told where it went wrong.
+// A batch of fit() on its way: read and begun, committed, finished; the steps that batches make,
+// recorded; and what is told where one went wrong.
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,8 +15,8 @@
 
 namespace caldera {
 
-void Fitter::tell_bad(const Batch& batch) {
-  for (const BadSample& bad : batch.bad) {
+void Fitter::tell_bad() {
+  for (const BadSample& bad : std::exchange(bad_, {})) {
     if (observer_.on_bad_image) observer_.on_bad_image(bad.error);
   }
 }
@@ -20,60 +24,88 @@ void Fitter::tell_bad(const Batch& batch) {
 // The batches of the next step; false where the epoch has none left.
 Result<bool> Fitter::read_group() {
   group_.clear();
+  next_in_group_ = 0;
+  group_images_ = 0;
   while (!end_of_epoch_ && std::ssize(group_) < options_.accumulate) {
     Batch batch;
     CALDERA_TRY_ASSIGN(const bool more, loader_->next(batch));
-    tell_bad(batch);
+    std::ranges::move(batch.bad, std::back_inserter(bad_));
     end_of_epoch_ = !more;
-    if (more) group_.push_back(std::move(batch));
+    if (!more) continue;
+    group_images_ += std::ssize(batch.labels);
+    group_.push_back(std::move(batch));
   }
   return !group_.empty();
 }
 
-// `group`: how many images make the step.
-Result<StepResult> Fitter::run_batch(Batch& batch, int64_t group, bool apply, int64_t& correct) {
+// Reads the next batch and starts its forward pass; false where the epoch has none left.
+Result<bool> Fitter::begin(Run& run) {
+  if (next_in_group_ == group_.size()) {
+    CALDERA_TRY_ASSIGN(const bool more, read_group());
+    if (!more) return false;
+  }
+  run.images = group_images_;
+  run.first = next_in_group_ == 0;
+  run.batch = std::exchange(group_[next_in_group_++], {});
+  run.last = next_in_group_ == group_.size();
+  run.bad_samples = loader_->bad_samples();
+  Batch& batch = run.batch;
   const int64_t n = std::ssize(batch.labels);
   const int64_t classes = model_.architecture().classes;
-  std::optional<Mixup> mixup;
   if (options_.mixup > 0) {
-    mixup = make_mixup(n, options_.mixup, MixupWeight::kOnePerBatch, options_.seed, batch.epoch,
-                       batch.index);
-    apply_mixup(*mixup, batch.images);
+    run.mixup = make_mixup(n, options_.mixup, MixupWeight::kOnePerBatch, options_.seed, batch.epoch,
+                           batch.index);
+    apply_mixup(*run.mixup, batch.images);
   }
   CALDERA_TRY_ASSIGN(const Tensor made, make_targets(batch.labels, classes,
                                                      {.label_smoothing = options_.label_smoothing,
                                                       .class_weights = {}},
-                                                     mixup ? &*mixup : nullptr));
-  std::vector<float> targets(made.floats().begin(), made.floats().end());
-  if (group != n) {
-    const auto share = static_cast<float>(static_cast<double>(n) / static_cast<double>(group));
-    for (float& target : targets) target *= share;
+                                                     run.mixup ? &*run.mixup : nullptr));
+  run.targets.assign(made.floats().begin(), made.floats().end());
+  if (run.images != n) {
+    const auto share = static_cast<float>(static_cast<double>(n) / static_cast<double>(run.images));
+    for (float& target : run.targets) target *= share;
   }
+  CALDERA_TRY(trainer_->begin(batch.images, run.targets, n));
+  return true;
+}
+
+Status Fitter::commit(const Run& run) {
   const double rate = learning_rate(options_.schedule, state_.steps());
+  if (run.first) {
+    record_ = {.epoch = run.batch.epoch, .images = run.images};
+    record_.learning_rate = rate;
+    record_.loss_scale = double{trainer_->current().loss_scale()};
+  }
+  return trainer_->commit(rate, /*apply=*/run.last);
+}
+
+// Waits for a batch and looks at what it gave.
+Status Fitter::finish(const Run& run) {
   const float scale = trainer_->current().loss_scale();
-  CALDERA_TRY_ASSIGN(const StepResult result, trainer_->run(batch.images, targets, n, rate, apply));
+  CALDERA_TRY_ASSIGN(const StepResult result, trainer_->wait());
   // Gradients may overflow by the loss scale's fault, while that can go down: a part's spoil the
   // sum, which the step then skips. The loss knows nothing of the scale.
-  const bool excused = apply ? result.rescaled : mixed() && scale > options_.loss_scale.least;
+  const bool excused = run.last ? result.rescaled : mixed() && scale > options_.loss_scale.least;
   if (!std::isfinite(result.loss) || (!std::isfinite(result.gradient_norm) && !excused))
-    return nonfinite(batch, targets, group, scale);
+    return nonfinite(run, scale);
+  const auto classes = static_cast<size_t>(model_.architecture().classes);
   const std::span<const float> logits = trainer_->current().logits();
-  for (int64_t i = 0; i < n; ++i) {
-    const auto at = static_cast<size_t>(i);
-    const bool other = mixup && mixup->weight[at] < 0.5f;
-    const int32_t label = batch.labels[other ? static_cast<size_t>(mixup->partner[at]) : at];
-    const auto row =
-        logits.subspan(at * static_cast<size_t>(classes), static_cast<size_t>(classes));
-    correct += best_class(row) == label;
+  for (size_t i = 0; i < run.batch.labels.size(); ++i) {
+    const bool other = run.mixup && run.mixup->weight[i] < 0.5f;
+    const int32_t label = run.batch.labels[other ? static_cast<size_t>(run.mixup->partner[i]) : i];
+    record_.correct += best_class(logits.subspan(i * classes, classes)) == label;
   }
-  return result;
+  record_.loss += result.loss;
+  record_.gradient_norm = result.gradient_norm;
+  record_.skipped = result.skipped;
+  if (run.last) end_step(run);
+  return {};
 }
 
 // What to tell: the optimizer left the parameters alone, so the step can be run again to see. The
 // trainer is gone afterwards: the search keeps every activation, and needs its memory.
-Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int64_t group,
-                        float loss_scale) {
-  const int64_t n = std::ssize(batch.labels);
+Error Fitter::nonfinite(const Run& run, float loss_scale) {
   std::string where;
   const std::vector<double> norms = trainer_->current().gradient_norms();
   const std::vector<std::string> names = trainer_->current().parameters();
@@ -84,10 +116,10 @@ Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int6
     evaluator_.reset();
     std::erase_if(weights, [](const auto& item) { return item.first.ends_with(".grad"); });
     for (const auto& [name, tensor] : state_.weights) weights.emplace(name, tensor);
-    CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(n));
+    CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(std::ssize(run.batch.labels)));
     CALDERA_TRY_ASSIGN(const auto found,
-                       find_nonfinite(device_, graph, options_.spec, weights, batch.images, targets,
-                                      options_.session.precision, loss_scale));
+                       find_nonfinite(device_, graph, options_.spec, weights, run.batch.images,
+                                      run.targets, options_.session.precision, loss_scale));
     if (found)
       where = fmt::format("first in {}: {} is {}", found->layer, found->what,
                           found->nan ? "no number" : "infinite");
@@ -103,44 +135,31 @@ Error Fitter::nonfinite(const Batch& batch, std::span<const float> targets, int6
   return {ErrorCode::kInvalidInput,
           fmt::format("step {} (epoch {}, {} images): a number that is not finite, {}; {}take a "
                       "smaller learning rate, a warm-up, or clip the norm of gradients",
-                      state_.steps() + 1, batch.epoch + 1, group, where,
+                      state_.steps() + 1, run.batch.epoch + 1, run.images, where,
                       of_halves ? "train in fp32, " : "")};
 }
 
-Status Fitter::step() {
-  const auto start = Clock::now();
-  int64_t images = 0;
-  for (const Batch& batch : group_) images += std::ssize(batch.labels);
-  StepRecord record{.epoch = group_.front().epoch, .images = images};
-  record.learning_rate = learning_rate(options_.schedule, state_.steps());
-  record.loss_scale = double{trainer_->current().loss_scale()};
-  double loss = 0;
-  for (size_t i = 0; i < group_.size(); ++i) {
-    const bool last = i + 1 == group_.size();
-    CALDERA_TRY_ASSIGN(const StepResult result, run_batch(group_[i], images, last, record.correct));
-    loss += result.loss;
-    record.gradient_norm = result.gradient_norm;
-    record.skipped = result.skipped;
-  }
+void Fitter::end_step(const Run& run) {
+  StepRecord record = std::exchange(record_, {});
   saved_ = false;
   state_.updates = trainer_->current().updates();
   state_.runs = trainer_->current().runs();
   state_.loss_scale = trainer_->current().loss_scale();
   state_.updates_at_scale = trainer_->current().updates_at_scale();
   state_.sums.skipped_steps += record.skipped;
-  state_.batch = group_.back().index + 1;
-  state_.bad_samples = loader_->bad_samples();
+  state_.batch = run.batch.index + 1;
+  state_.bad_samples = run.bad_samples;
+  const Clock::time_point now = Clock::now();
+  record.seconds = std::chrono::duration<double>(now - std::exchange(last_step_, now)).count();
   record.waited = loader_->seconds_waited() - waited_;
   waited_ += record.waited;
-  record.seconds = seconds_since(start) + record.waited;
   record.step = state_.steps();
   record.steps_an_epoch = state_.steps_an_epoch;
   record.step_in_epoch = steps_of(state_.batch);
   record.steps = all_steps();
-  record.loss = loss;
-  state_.sums.images += images;
+  state_.sums.images += run.images;
   state_.sums.correct += record.correct;
-  state_.sums.loss += loss * static_cast<double>(images);
+  state_.sums.loss += record.loss * static_cast<double>(run.images);
   state_.sums.seconds += record.seconds;
   state_.sums.waited += record.waited;
   if (observer_.on_step) {
@@ -148,7 +167,6 @@ Status Fitter::step() {
     record.gradient_norms = norms;
     observer_.on_step(record);
   }
-  return {};
 }
 
 // The trainer's come in the order in which the way back meets parameters, which is another.

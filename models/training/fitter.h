@@ -9,6 +9,7 @@
 
 #include "caldera/batch_loader.h"
 #include "caldera/fit.h"
+#include "caldera/targets.h"
 
 #include "models/training/batch_trainer.h"
 #include "models/training/evaluation.h"
@@ -34,21 +35,35 @@ class Fitter {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
+  // A batch on its way through the device.
+  struct Run {
+    Batch batch;
+    std::optional<Mixup> mixup;
+    std::vector<float> targets;
+    int64_t images = 0;  // Of all batches of its step.
+    bool first = false;  // Of them.
+    bool last = false;
+    std::vector<int64_t> bad_samples;  // As the loader knew them behind its step.
+  };
+
   Status prepare();
   Status restore(Precision asked);
   bool can_have_come_here() const;
   Status make_trainer();
   Status make_loader();
   Status train();
+  Status train_epoch();
   Result<bool> read_group();
-  Status step();
-  Result<StepResult> run_batch(Batch& batch, int64_t group, bool apply, int64_t& correct);
-  Error nonfinite(const Batch& batch, std::span<const float> targets, int64_t group,
-                  float loss_scale);
+  bool next_is_there() const { return next_in_group_ < group_.size() || loader_->ready(); }
+  Result<bool> begin(Run& run);
+  Status commit(const Run& run);
+  Status finish(const Run& run);
+  void end_step(const Run& run);
+  Error nonfinite(const Run& run, float loss_scale);
   std::vector<double> gradient_norms() const;  // By trained_.
   Status end_epoch();
   Status checkpoint();
-  void tell_bad(const Batch& batch);
+  void tell_bad();
   bool asked_to_stop() const { return observer_.stop && observer_.stop(); }
   bool averages() const { return options_.spec.optimizer.ema_decay != 0; }
   bool mixed() const { return options_.session.precision == Precision::kFp16; }
@@ -79,12 +94,17 @@ class Fitter {
   std::optional<BatchTrainer> trainer_;
   std::optional<BatchLoader> loader_;
   std::optional<Evaluator> evaluator_;
-  std::vector<Batch> group_;
-  double waited_ = 0;  // Of the loader's, that records have told.
+  std::vector<Batch> group_;  // The batches of a step.
+  int64_t group_images_ = 0;  // In all of them.
+  size_t next_in_group_ = 0;
+  std::vector<BadSample> bad_;  // Yet to be told.
+  StepRecord record_;           // Of the step under way.
+  double waited_ = 0;           // Of the loader's, that records have told.
   bool end_of_epoch_ = false;
   bool stopped_ = false;
   bool saved_ = false;  // What is in the file is what is here.
   Clock::time_point last_checkpoint_ = Clock::now();
+  Clock::time_point last_step_ = Clock::now();  // Its end, or what was done after it.
 };
 
 }  // namespace caldera

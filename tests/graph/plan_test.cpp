@@ -380,6 +380,53 @@ TEST(Plan, TheFallbackOfEveryOperatorFitsEverything) {
   }
 }
 
+// What comes before may run while the host still looks at the step before: it changes no state, and
+// what it reads of the step's scalars is read again behind it.
+TEST(Plan, ChangesNothingInAForwardPass) {
+  GraphBuilder b;
+  ValueId x = b.input("x", {4, 3, 9, 9});
+  for (const std::string name : {"a", "b"}) {
+    x = b.conv2d(name + ".conv", x, 8, {3, 3}, {.padding = {1, 1}});
+    x = b.relu(name + ".relu", b.batch_norm(name + ".bn", x));
+  }
+  x = b.flatten("flatten", b.adaptive_avg_pool2d("pool", x, {{1, 1}}));
+  b.output(b.linear("fc", b.dropout("dropout", x, {0.5f}), 3));
+  const Graph forward = std::move(b).finish().value();
+  const Weights weights = test::random_weights(forward);
+  for (const Checkpointing mode : {Checkpointing::kNone, Checkpointing::kBlocks}) {
+    TrainingSpec spec;
+    spec.checkpointing = mode;
+    spec.cumulative_statistics = true;
+    Graph graph = make_training_graph(forward, spec).value().graph;
+    const Plan made = make_plan(smallest_device(), "a device", graph, weights, {}).value();
+    ASSERT_GT(made.forward_dispatches, 0u);
+    ASSERT_LT(made.forward_dispatches, made.dispatches.size());
+    size_t layers = 0;
+    bool dropout = false;
+    for (size_t i = 0; i < made.dispatches.size(); ++i) {
+      const Dispatch& dispatch = made.dispatches[i];
+      const bool forward_pass = i < made.forward_dispatches;
+      const auto bindings = reflect(shader_spirv(dispatch.shader)).value().bindings;
+      for (size_t at = 0; at < dispatch.bindings.size(); ++at) {
+        if (dispatch.bindings[at].kind != BindingKind::kState) continue;
+        EXPECT_FALSE(forward_pass && bindings[at].writes) << i;
+      }
+      if (!forward_pass || dispatch.node == NodeId::kNone) continue;
+      const OpKind kind = made.graph.node(dispatch.node).kind();
+      layers += kind == OpKind::kConv2d || kind == OpKind::kLinear;
+      dropout = dropout || kind == OpKind::kDropoutMask;
+    }
+    EXPECT_GE(layers, 3u);
+    EXPECT_TRUE(dropout);
+    // The scalars come in for dropout, and again for what begins the rest.
+    const auto brings_scalars = [](const Dispatch& dispatch) {
+      return dispatch.bindings[0].kind == BindingKind::kInput && dispatch.bindings[0].index == 2;
+    };
+    EXPECT_TRUE(brings_scalars(made.dispatches[made.forward_dispatches]));
+    EXPECT_EQ(std::ranges::count_if(made.dispatches, brings_scalars), 2);
+  }
+}
+
 TEST(Plan, AFlattenOfOnePixelMovesNothing) {
   GraphBuilder b;
   const ValueId x = b.input("x", {2, 6, 1, 1});

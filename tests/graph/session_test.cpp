@@ -205,6 +205,33 @@ TEST(Session, TakesSeveralInputsAndGivesSeveralOutputs) {
   }
 }
 
+// As if it had been made with them, whatever was folded.
+TEST_P(SmallNet, TakesOtherWeights) {
+  CALDERA_REQUIRE_DEVICE(device);
+  Weights others = weights;
+  for (auto& [name, tensor] : others) {
+    Floats values(tensor.floats().begin(), tensor.floats().end());
+    for (float& value : values) value = 0.5f * std::abs(value) + 0.1f;
+    tensor = Tensor::from_floats(tensor.shape(), std::move(values));
+  }
+  auto made = Session::create(device, graph, others, {.fuse = fuse()});
+  auto session = Session::create(device, graph, weights, {.fuse = fuse()});
+  ASSERT_TRUE(made.ok() && session.ok());
+  const size_t size = reference_output(graph, weights, inputs).size();
+  const Floats before = run(*session, inputs[0], size);
+  const uint64_t buffers = device.allocation_count();
+  ASSERT_TRUE(session->set_weights(others).ok());
+  EXPECT_LE(device.allocation_count(), buffers + 1);  // Staging, where there is need of it.
+  EXPECT_EQ(run(*session, inputs[0], size), run(*made, inputs[0], size));
+  const Weights told = session->weights().value();
+  const Weights expected = made->weights().value();
+  for (const auto& [name, tensor] : expected) {
+    EXPECT_TRUE(std::ranges::equal(tensor.floats(), told.at(name).floats())) << name;
+  }
+  ASSERT_TRUE(session->set_weights(weights).ok());
+  EXPECT_EQ(run(*session, inputs[0], size), before);
+}
+
 TEST(Session, RemembersNothingOfEarlierRuns) {
   CALDERA_REQUIRE_DEVICE(device);
   const Graph graph = small_net(2);
@@ -329,6 +356,25 @@ TEST(SessionRefuses, MissingAndMisshapenWeightsByName) {
   const auto misshapen = Session::create(device, graph, weights);
   ASSERT_FALSE(misshapen.ok());
   EXPECT_THAT(misshapen.error().message, HasSubstr("fc1.bias"));
+}
+
+TEST(SessionRefuses, OtherWeightsOfOtherShapesOrThatForksShare) {
+  CALDERA_REQUIRE_DEVICE(device);
+  const Graph graph = small_net(1);
+  const Weights weights = random_weights(graph);
+  Session session = Session::create(device, graph, weights).value();
+  Weights others = weights;
+  others.begin()->second = Tensor::from_floats({1}, {0.0f});
+  const Status misshapen = session.set_weights(others);
+  ASSERT_FALSE(misshapen.ok());
+  EXPECT_THAT(misshapen.error().message, HasSubstr(others.begin()->first));
+  {
+    const Session fork = session.fork().value();
+    const Status shared = session.set_weights(weights);
+    ASSERT_FALSE(shared.ok());
+    EXPECT_THAT(shared.error().message, HasSubstr("forks"));
+  }
+  EXPECT_TRUE(session.set_weights(weights).ok());
 }
 
 TEST(SessionRefuses, SpansOfAnotherSizeAndStillRuns) {

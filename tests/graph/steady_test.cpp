@@ -140,6 +140,37 @@ TEST(SteadyState, AllocatesNothingInAThousandTrainingSteps) {
   EXPECT_LT(resident_after, resident_before + (uint64_t{4} << 20));
 }
 
+TEST(SteadyState, AllocatesNothingInStepsThatBeginEarly) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  auto device = open_without_validation();
+  ASSERT_TRUE(device.ok()) << device.error().message;
+  const Graph graph = tiny_net();
+  TrainerOptions options;
+  options.session.frames_in_flight = 2;
+  auto trainer = Trainer::create(*device, graph, random_weights(graph), options);
+  ASSERT_TRUE(trainer.ok()) << trainer.error().message;
+  const std::vector<float> images = random_inputs(graph)[0];
+  const std::vector<float> targets(10, 0.1f);
+  int failed = 0;
+  const auto step = [&] {
+    failed += !trainer->begin(images, targets).ok();
+    failed += !trainer->wait().ok();
+    failed += !trainer->commit(0.001f, true).ok();
+  };
+  ASSERT_TRUE(trainer->begin(images, targets).ok());
+  ASSERT_TRUE(trainer->commit(0.001f, true).ok());
+  for (int i = 0; i < 2; ++i) step();  // Each frame once.
+
+  const uint64_t device_before = device->allocation_count();
+  const uint64_t host_before = allocations();
+  for (int i = 0; i < 100; ++i) step();
+  const uint64_t host_after = allocations();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(device->allocation_count(), device_before);
+  EXPECT_EQ(host_after - host_before, 0u);
+}
+
 TEST(SteadyState, FreesWhatASessionHeld) {
   CALDERA_REQUIRE_DEVICE(device);
   const Graph graph = small_net(2);

@@ -261,6 +261,30 @@ TEST_F(Costs, AreWhatTrainersThenTake) {
   EXPECT_GT(costs[1].moved_bytes, costs[0].moved_bytes);
 }
 
+// A last, smaller batch has a session of its own, which takes the states and the arena of the
+// first: what it needs beside them are weights that are not trained.
+TEST_F(Costs, CountTheLastBatch) {
+  CALDERA_REQUIRE_DEVICE(device);
+  TrainerOptions options = options_;
+  options.spec.trainable = [](std::string_view name) { return !name.starts_with("stem.conv"); };
+  const Graph forward = forward_of(net_, 32);
+  const Graph last = forward_of(net_, 5);
+  const auto alone = plan_steps(device, forward, weights_, options).value();
+  const auto costs = plan_steps(device, forward, weights_, options, &last).value();
+  const Trainer trainer = Trainer::create(device, forward, weights_, options).value();
+  const uint64_t before = device.allocated_bytes();
+  const Trainer part = trainer.with_batch(last, weights_).value();
+  const SessionStats stats = part.session().stats();
+  EXPECT_GT(stats.weights_bytes, 0u);
+  EXPECT_EQ(costs[0].weights_bytes, alone[0].weights_bytes + stats.weights_bytes);
+  EXPECT_EQ(costs[0].arena_bytes, alone[0].arena_bytes);
+  EXPECT_EQ(costs[0].states_bytes, alone[0].states_bytes);
+  // Buffers are rounded up to pages.
+  EXPECT_LT(device.allocated_bytes() - before,
+            stats.weights_bytes + stats.staging_bytes + 3 * uint64_t{65536});
+  EXPECT_LT(device.allocated_bytes() - before, stats.states_bytes + stats.arena_bytes);
+}
+
 // Of a device on which what is kept does not fit and what is kept by kCheap does.
 TEST_F(Costs, AreToldWhereMemoryIsTooLittle) {
   CALDERA_REQUIRE_DEVICE(validated);
