@@ -102,7 +102,7 @@ Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
   }
   auto pipeline = std::make_unique<Pipeline>();
   CALDERA_TRY(compile(device_, vk_, cache_, *layout,
-                      {key.constants, key.required_subgroup_size, key.partial},
+                      {key.constants, key.required_subgroup_size},
                       shader_name(key.shader), *pipeline));
   const std::lock_guard lock(mutex_);
   changed_ = true;

@@ -8,7 +8,7 @@
 #include "place.glsl"
 #include "pool_params.h"
 
-layout(push_constant) uniform Push { PoolParams p; };
+PUSH_CONSTANTS(PoolParams)
 
 VECTORS_IN(0, x);
 layout(std430, binding = 1) writeonly buffer Places { uvec2 places[]; };
