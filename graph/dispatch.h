@@ -16,6 +16,7 @@
 #include "runtime/place.h"
 #include "runtime/shader.h"
 #include "shaders/common/channels.h"
+#include "shaders/common/grid_params.h"
 
 namespace caldera {
 
@@ -62,17 +63,16 @@ struct Binding {
   uint64_t size = 0;
 };
 
-// The largest push-constant block that every device offers.
-constexpr size_t kMaxPushConstantBytes = 128;
-
+// A shader's own, before which the recorder puts the grid's.
 struct PushConstants {
-  std::array<std::byte, kMaxPushConstantBytes> bytes{};
+  static constexpr size_t kMost = shader::kMaxPushConstantBytes - sizeof(shader::GridParams);
+  std::array<std::byte, kMost> bytes{};
   uint32_t size = 0;
 
   PushConstants() = default;
   template <typename Params>
   PushConstants(const Params& params) : size(sizeof(Params)) {  // NOLINT: implicit
-    static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= kMaxPushConstantBytes);
+    static_assert(std::is_trivially_copyable_v<Params> && sizeof(Params) <= kMost);
     std::memcpy(bytes.data(), &params, sizeof(Params));
   }
 };

@@ -70,15 +70,11 @@ Status upload_weights(const Program& program) {
 
 namespace {
 
-PipelineKey pipeline_key(const Dispatch& dispatch, bool partial) {
-  return {dispatch.shader, dispatch.constants, dispatch.required_subgroup_size, partial};
-}
-
 // Pipelines are compiled while the weights go up.
 Status load(const std::shared_ptr<DeviceImpl>& device, Program& program) {
   std::vector<PipelineKey> keys;
   for (const Dispatch& dispatch : program.plan.dispatches) {
-    keys.push_back(pipeline_key(dispatch, /*partial=*/false));
+    keys.push_back({dispatch.shader, dispatch.constants, dispatch.required_subgroup_size});
   }
   // By a thread where there is one to be had, else when it is asked for.
   auto pipelines = std::async(std::launch::async | std::launch::deferred,
@@ -287,13 +283,9 @@ Status SessionImpl::record(Frame& frame) {
       if (timed && !profiled) recorder.timestamp();
       submit_work.push_back(0);
     }
-    const Pipeline* pipeline = program_->pipelines[portion.dispatch];
-    if (portion.partial) {
-      CALDERA_TRY_ASSIGN(pipeline, device.pipelines().get(pipeline_key(dispatch, true)));
-    }
     ranges.clear();
     for (const Binding& binding : dispatch.bindings) ranges.push_back(resolve(binding, frame));
-    CALDERA_TRY(recorder.dispatch({pipeline, ranges,
+    CALDERA_TRY(recorder.dispatch({program_->pipelines[portion.dispatch], ranges,
                                    std::span(dispatch.push.bytes).first(dispatch.push.size),
                                    portion.workgroups, portion.first_row}));
     const double share = static_cast<double>(portion.workgroups[1]) * portion.workgroups[0] /

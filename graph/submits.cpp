@@ -49,7 +49,7 @@ std::vector<Portion> cut_into_submits(std::span<const Dispatch> dispatches, doub
       held += part_work;
       const auto first = static_cast<uint32_t>(uint64_t{rows} * part / parts);
       const auto end = static_cast<uint32_t>(uint64_t{rows} * (part + 1) / parts);
-      portions.push_back({i, {columns, end - first, depth}, first, parts > 1, opens});
+      portions.push_back({i, {columns, end - first, depth}, first, opens});
     }
   }
   return portions;

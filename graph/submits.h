@@ -20,7 +20,6 @@ struct Portion {
   uint32_t dispatch = 0;
   std::array<uint32_t, 3> workgroups{1, 1, 1};
   uint32_t first_row = 0;
-  bool partial = false;       // There are others of the same dispatch.
   bool opens_submit = false;  // Never the first of all, which opens one anyway.
 };
 

@@ -51,6 +51,7 @@ struct BufferRange {
   const Buffer* buffer = nullptr;
   uint64_t offset = 0;
   uint64_t size = 0;
+  friend bool operator==(const BufferRange&, const BufferRange&) = default;
 };
 
 }  // namespace caldera

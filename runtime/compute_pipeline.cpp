@@ -71,9 +71,6 @@ Status compile(VkDevice device, const VolkDeviceTable& vk, VkPipelineCache cache
   const bool sized = settings.required_subgroup_size != 0;
   const VkComputePipelineCreateInfo info{
       .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-      .flags = settings.partial
-                   ? static_cast<VkPipelineCreateFlags>(VK_PIPELINE_CREATE_DISPATCH_BASE)
-                   : 0,
       .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                 .pNext = sized ? const_cast<void*>(static_cast<const void*>(&subgroup)) : nullptr,
                 .flags = sized ? static_cast<VkPipelineShaderStageCreateFlags>(

@@ -34,7 +34,6 @@ void destroy_layout(VkDevice device, const VolkDeviceTable& vk, ShaderLayout& la
 struct PipelineSettings {
   std::span<const uint32_t> constants;  // By constant_id: all that the shader has.
   uint32_t required_subgroup_size = 0;  // 0: the driver's choice.
-  bool partial = false;                 // May be dispatched from a row of workgroups on.
 };
 
 // The pipeline refers to `layout`. `cache` may be null.

@@ -23,8 +23,7 @@ constexpr double kLongEnough = 0.005;
 constexpr double kInAll = 0.06;          // Seconds that one figure is worth.
 constexpr int kRepeats = 4;              // At least.
 constexpr uint32_t kWorkgroupSize = 64;  // Which every device has.
-constexpr uint32_t kSteps = 512;
-constexpr uint64_t kWidest = 32768;  // Workgroups along x; every device has 65,535.
+constexpr uint64_t kWidest = 32768;      // Workgroups along x; every device has 65,535.
 constexpr uint64_t kLargestCopy = uint64_t{128} << 20;
 constexpr uint64_t kManyDispatches = 1024;
 
@@ -133,18 +132,19 @@ Result<double> shortest(int repeats, const std::function<Result<double>()>& work
 
 }  // namespace
 
-Result<double> time_multiply_adds(const Device& device, ShaderId shader, uint64_t workgroups) {
+Result<double> time_multiply_adds(const Device& device, ShaderId shader, uint64_t workgroups,
+                                  uint32_t steps) {
   CALDERA_TRY_ASSIGN(const Buffer result, small_buffer(device));
   const BufferRange range{&result, 0, result.size()};
   return time(device, [&](Recorder& recorder) {
-    const shader::MultiplyAddParams params{kSteps, -1.7f, 1e4f};
+    const shader::MultiplyAddParams params{steps, -1.7f, 1e4f};
     return dispatch(recorder, device, shader, params, std::span(&range, 1), workgroups);
   });
 }
 
 double flops_of_workgroup(ShaderId shader) {
   const uint32_t components = shader == ShaderId::multiply_add_float ? 1 : 4;
-  return 2.0 * kWorkgroupSize * shader::kPeakChains * components * kSteps;
+  return 2.0 * kWorkgroupSize * shader::kPeakChains * components * kPeakSteps;
 }
 
 Result<double> time_copies(const Device& device, CopyWay way, const Buffer& from, const Buffer& to,

@@ -13,9 +13,11 @@ namespace caldera {
 
 // Each gives seconds from submission to the end.
 
-// Of one dispatch of a shader multiply_add_*.
-Result<double> time_multiply_adds(const Device& device, ShaderId shader, uint64_t workgroups);
-// What one workgroup of it computes, a multiply-add counted as two.
+// Of one dispatch of a shader multiply_add_*. `steps`: a multiple of kPeakUnrolled.
+constexpr uint32_t kPeakSteps = 512;
+Result<double> time_multiply_adds(const Device& device, ShaderId shader, uint64_t workgroups,
+                                  uint32_t steps = kPeakSteps);
+// What one workgroup of it computes in kPeakSteps, a multiply-add counted as two.
 double flops_of_workgroup(ShaderId shader);
 
 // Of `count` copies one after another, by the driver's own command or by a shader.

@@ -101,8 +101,7 @@ Result<const Pipeline*> PipelineCache::get(const PipelineKey& key) {
     CALDERA_TRY_ASSIGN(layout, get_layout(key.shader));
   }
   auto pipeline = std::make_unique<Pipeline>();
-  CALDERA_TRY(compile(device_, vk_, cache_, *layout,
-                      {key.constants, key.required_subgroup_size, key.partial},
+  CALDERA_TRY(compile(device_, vk_, cache_, *layout, {key.constants, key.required_subgroup_size},
                       shader_name(key.shader), *pipeline));
   const std::lock_guard lock(mutex_);
   changed_ = true;

@@ -19,7 +19,6 @@ struct PipelineKey {
   ShaderId shader{};
   std::vector<uint32_t> constants;      // By constant_id.
   uint32_t required_subgroup_size = 0;  // 0: the driver's choice.
-  bool partial = false;                 // May be dispatched from a row of workgroups on.
   friend auto operator<=>(const PipelineKey&, const PipelineKey&) = default;
 };
 

@@ -1,9 +1,14 @@
 // Recording, with barriers where hazards are.
 #include "runtime/recorder.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <cstring>
 
 #include <fmt/format.h>
+
+#include "shaders/common/grid_params.h"
 
 namespace caldera {
 
@@ -234,11 +239,29 @@ Result<VkDescriptorSet> Recorder::make_set(const DispatchCommand& command) {
   return set;
 }
 
+// Parts of one dispatch bind the same.
+Result<VkDescriptorSet> Recorder::set_for(const DispatchCommand& command) {
+  if (set_ && set_layout_ == command.pipeline->set_layout &&
+      std::ranges::equal(set_ranges_, command.bindings)) {
+    return set_;
+  }
+  CALDERA_TRY_ASSIGN(set_, make_set(command));
+  set_layout_ = command.pipeline->set_layout;
+  set_ranges_.assign(command.bindings.begin(), command.bindings.end());
+  return set_;
+}
+
 Status Recorder::dispatch(const DispatchCommand& command) {
   const ShaderReflection& reflection = *command.pipeline->reflection;
   assert(command.bindings.size() == reflection.bindings.size());
   assert(reflection.bindings.size() <= kMaxBindings);
-  assert(command.push_constants.size() == reflection.push_constant_bytes);
+  const auto& [columns, rows, depth] = command.workgroups;
+  const shader::GridParams grid{command.first_row * columns};
+  const size_t push_bytes = sizeof(grid) + command.push_constants.size();
+  std::array<std::byte, shader::kMaxPushConstantBytes> push;
+  assert(push_bytes == reflection.push_constant_bytes && push_bytes <= push.size());
+  std::memcpy(push.data(), &grid, sizeof(grid));
+  std::ranges::copy(command.push_constants, push.begin() + sizeof(grid));
 
   accesses_.clear();
   for (size_t i = 0; i < reflection.bindings.size(); ++i) {
@@ -248,23 +271,15 @@ Status Recorder::dispatch(const DispatchCommand& command) {
   }
   order(accesses_);
 
-  CALDERA_TRY_ASSIGN(const VkDescriptorSet set, make_set(command));
+  CALDERA_TRY_ASSIGN(const VkDescriptorSet set, set_for(command));
   const auto& vk = list_.device_->vk();
   const VkCommandBuffer commands = list_.commands_.back();
   vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, command.pipeline->handle);
   vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, command.pipeline->layout, 0,
                              1, &set, 0, nullptr);
-  if (!command.push_constants.empty()) {
-    vk.vkCmdPushConstants(commands, command.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                          static_cast<uint32_t>(command.push_constants.size()),
-                          command.push_constants.data());
-  }
-  const auto& [columns, rows, depth] = command.workgroups;
-  if (command.first_row == 0) {
-    vk.vkCmdDispatch(commands, columns, rows, depth);
-  } else {
-    vk.vkCmdDispatchBase(commands, 0, command.first_row, 0, columns, rows, depth);
-  }
+  vk.vkCmdPushConstants(commands, command.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                        static_cast<uint32_t>(push_bytes), push.data());
+  vk.vkCmdDispatch(commands, columns, rows, depth);
   ++list_.dispatches_;
   return {};
 }

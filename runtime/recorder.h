@@ -16,10 +16,10 @@ namespace caldera {
 
 struct DispatchCommand {
   const Pipeline* pipeline = nullptr;
-  std::span<const BufferRange> bindings;  // By binding number.
-  std::span<const std::byte> push_constants;
+  std::span<const BufferRange> bindings;      // By binding number.
+  std::span<const std::byte> push_constants;  // Those after GridParams.
   std::array<uint32_t, 3> workgroups{1, 1, 1};
-  uint32_t first_row = 0;  // Of workgroups, along y; needs a pipeline that is `partial`.
+  uint32_t first_row = 0;  // Of workgroups, along y, where this is a part of a dispatch.
 };
 
 // What a Recorder made: command buffers with all that they refer to but buffers and pipelines,
@@ -91,6 +91,7 @@ class Recorder {
  private:
   Recorder() = default;
   Status begin_commands();
+  Result<VkDescriptorSet> set_for(const DispatchCommand& command);
   Result<VkDescriptorSet> make_set(const DispatchCommand& command);
   Result<VkBufferView> make_view(const BufferRange& range, VkFormat format);
   void order(std::span<const Access> accesses);
@@ -99,6 +100,10 @@ class Recorder {
   HazardTracker hazards_;
   std::vector<Access> accesses_;  // Of the dispatch being recorded.
   uint32_t sets_left_ = 0;        // In the newest descriptor pool.
+  // Of the dispatch before, of which the next may be another part.
+  VkDescriptorSet set_ = VK_NULL_HANDLE;
+  VkDescriptorSetLayout set_layout_ = VK_NULL_HANDLE;
+  std::vector<BufferRange> set_ranges_;
 };
 
 }  // namespace caldera

@@ -67,4 +67,23 @@ TEST(Layers, PassesAndPlansKnowNoVulkan) {
   expect_no_include(files, "volk|vulkan|runtime/(vulkan|device|recorder|buffer|pipeline)");
 }
 
+// A dispatch may be cut into parts, so where a workgroup stands is for common/grid.glsl to say.
+TEST(Layers, ShadersAskTheGridWhereTheyAre) {
+  const fs::path shaders = fs::path(CALDERA_SOURCE_DIR) / "shaders";
+  const std::regex forbidden(
+      "gl_WorkGroupID|gl_NumWorkGroups|gl_GlobalInvocationID|push_constant\\)");
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(shaders)) {
+    const std::string extension = entry.path().extension();
+    if (extension != ".glsl" && extension != ".comp") continue;
+    if (entry.path() == shaders / "common" / "grid.glsl") continue;
+    ++files;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      EXPECT_FALSE(std::regex_search(line, forbidden)) << entry.path() << ": " << line;
+    }
+  }
+  EXPECT_GT(files, 50);
+}
+
 }  // namespace

@@ -6,7 +6,7 @@
 #include "../common/storage.glsl"
 #include "batch_norm_params.h"
 
-layout(push_constant) uniform Push { BatchNormParams p; };
+PUSH_CONSTANTS(BatchNormParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
 layout(std430, binding = 1) readonly buffer Weight { vec4 weight[]; };

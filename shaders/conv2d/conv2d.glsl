@@ -2,7 +2,7 @@
 #include "../common/storage.glsl"
 #include "conv2d_params.h"
 
-layout(push_constant) uniform Push { Conv2dParams p; };
+PUSH_CONSTANTS(Conv2dParams)
 
 struct Pixel {
   uint image;

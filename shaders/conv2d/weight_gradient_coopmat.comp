@@ -37,7 +37,7 @@ layout(constant_id = 7) const uint kN = 16;
 layout(constant_id = 8) const uint kK = 16;
 layout(constant_id = 9) const uint kLanes = 32;  // Of a subgroup.
 
-layout(push_constant) uniform Push { WeightGradientParams p; };
+PUSH_CONSTANTS(WeightGradientParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };      // [pixel][in_c4]
 layout(std430, binding = 1) readonly buffer Gradient { vector_t dy[]; };  // [pixel][out_c4]

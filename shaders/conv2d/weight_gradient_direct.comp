@@ -7,7 +7,7 @@
 #include "../common/storage.glsl"
 #include "weight_gradient_params.h"
 
-layout(push_constant) uniform Push { WeightGradientParams p; };
+PUSH_CONSTANTS(WeightGradientParams)
 
 layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
 layout(std430, binding = 1) readonly buffer Gradient { scalar_t dy[]; };

@@ -32,7 +32,7 @@ layout(constant_id = 3) const uint kStep = 16;    // Pixels.
 layout(constant_id = 4) const uint kRows4 = 1;    // Vectors of output channels an invocation.
 layout(constant_id = 5) const uint kColumns = 1;  // Places an invocation.
 
-layout(push_constant) uniform Push { WeightGradientParams p; };
+PUSH_CONSTANTS(WeightGradientParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };      // [pixel][in_c4]
 layout(std430, binding = 1) readonly buffer Gradient { vector_t dy[]; };  // [pixel][out_c4]

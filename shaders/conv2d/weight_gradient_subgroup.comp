@@ -10,7 +10,7 @@
 
 layout(constant_id = 5) const bool kMasked = true;  // Whether filters reach into the padding.
 
-layout(push_constant) uniform Push { WeightGradientParams p; };
+PUSH_CONSTANTS(WeightGradientParams)
 
 layout(binding = 0, TEXEL_FORMAT) readonly uniform TEXELS_T x;
 layout(binding = 1, TEXEL_FORMAT) readonly uniform TEXELS_T dy;

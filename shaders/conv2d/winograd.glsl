@@ -14,7 +14,7 @@
 #include "../common/storage.glsl"
 #include "winograd_params.h"
 
-layout(push_constant) uniform Push { WinogradParams p; };
+PUSH_CONSTANTS(WinogradParams)
 
 // One row or column of B^T d: `d` is replaced.
 #define WINOGRAD_INPUT_4(d0, d1, d2, d3, d4, d5) \

@@ -6,7 +6,7 @@
 #include "weight_gradient_lanes.glsl"
 #include "winograd_params.h"
 
-layout(push_constant) uniform Push { WinogradParams p; };
+PUSH_CONSTANTS(WinogradParams)
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer x;   // V, [36][tile][in_c4]
 layout(binding = 1, rgba32f) readonly uniform imageBuffer dy;  // dM, [36][tile][out_c4]

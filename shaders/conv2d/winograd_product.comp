@@ -5,7 +5,7 @@
 #include "../common/grid.glsl"
 #include "winograd_params.h"
 
-layout(push_constant) uniform Push { WinogradParams p; };
+PUSH_CONSTANTS(WinogradParams)
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer x;       // [n^2][tile][in_c4]
 layout(binding = 1, rgba32f) readonly uniform imageBuffer weight;  // [n^2][panel][in4][8]

@@ -5,7 +5,7 @@
 #include "../common/storage.glsl"
 #include "data_movement_params.h"
 
-layout(push_constant) uniform Push { ConcatParams p; };
+PUSH_CONSTANTS(ConcatParams)
 
 layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
 layout(std430, binding = 1) writeonly buffer Output { scalar_t y[]; };

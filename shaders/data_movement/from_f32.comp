@@ -5,7 +5,7 @@
 #include "../common/storage.glsl"
 #include "data_movement_params.h"
 
-layout(push_constant) uniform Push { ConvertParams p; };
+PUSH_CONSTANTS(ConvertParams)
 
 layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };
 layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };

@@ -6,7 +6,7 @@
 #include "../common/vectors.glsl"
 #include "data_movement_params.h"
 
-layout(push_constant) uniform Push { InterleaveParams p; };
+PUSH_CONSTANTS(InterleaveParams)
 
 VECTORS_IN(0, x);
 VECTORS_OUT(1, y);

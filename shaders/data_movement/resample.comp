@@ -8,7 +8,7 @@
 #include "../common/vectors.glsl"
 #include "data_movement_params.h"
 
-layout(push_constant) uniform Push { ResampleParams p; };
+PUSH_CONSTANTS(ResampleParams)
 
 VECTORS_IN(0, x);
 VECTORS_OUT(1, y);

@@ -7,7 +7,7 @@
 #include "../common/storage.glsl"
 #include "data_movement_params.h"
 
-layout(push_constant) uniform Push { LayoutParams p; };
+PUSH_CONSTANTS(LayoutParams)
 
 layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
 layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };

@@ -9,7 +9,7 @@
 #include "../common/storage.glsl"
 #include "pack_weight_params.h"
 
-layout(push_constant) uniform Push { PackWeightParams p; };
+PUSH_CONSTANTS(PackWeightParams)
 
 // As training stores it, [O][KH][KW][I4] in f32. What stands TEXELS for: common/vectors.glsl.
 #ifdef TEXELS

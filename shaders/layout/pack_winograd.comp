@@ -7,7 +7,7 @@
 #include "../common/grid.glsl"
 #include "pack_weight_params.h"
 
-layout(push_constant) uniform Push { PackWeightParams p; };
+PUSH_CONSTANTS(PackWeightParams)
 
 layout(binding = 0, rgba32f) readonly uniform imageBuffer source;  // [O][tap][I4]
 layout(std430, binding = 1) writeonly buffer Packed { vec4 packed[]; };

@@ -16,7 +16,7 @@
 #include "../common/storage.glsl"
 #include "linear_params.h"
 
-layout(push_constant) uniform Push { LinearParams p; };
+PUSH_CONSTANTS(LinearParams)
 
 layout(constant_id = 1) const uint kImages = 1;
 

@@ -7,7 +7,7 @@
 #include "../common/storage.glsl"
 #include "linear_params.h"
 
-layout(push_constant) uniform Push { LinearParams p; };
+PUSH_CONSTANTS(LinearParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };        // [image][in_c4]
 layout(std430, binding = 1) readonly buffer Weight { vector_t weight[]; };  // [blocks * 4][in4]

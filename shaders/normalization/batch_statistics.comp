@@ -7,7 +7,7 @@
 #include "normalization_params.h"
 #include "walk.glsl"
 
-layout(push_constant) uniform Push { StatisticsParams p; };
+PUSH_CONSTANTS(StatisticsParams)
 
 VECTORS_IN(0, x);
 VECTORS_IN(1, pivot);

@@ -6,7 +6,7 @@
 #include "../common/storage.glsl"
 #include "normalization_params.h"
 
-layout(push_constant) uniform Push { StatisticsParams p; };
+PUSH_CONSTANTS(StatisticsParams)
 
 layout(std430, binding = 0) readonly buffer Parts { vec4 parts[]; };
 layout(std430, binding = 1) readonly buffer Pivot { vector_t pivot[]; };

@@ -7,7 +7,7 @@
 layout(constant_id = 1) const bool kWeightGradient = true;
 layout(constant_id = 2) const bool kBiasGradient = true;
 
-layout(push_constant) uniform Push { StatisticsParams p; };
+PUSH_CONSTANTS(StatisticsParams)
 
 layout(std430, binding = 0) readonly buffer Parts { vec4 parts[]; };
 layout(std430, binding = 1) writeonly buffer Sums { vec4 sums[]; };

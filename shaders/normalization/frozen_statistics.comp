@@ -4,7 +4,7 @@
 #include "../common/grid.glsl"
 #include "normalization_params.h"
 
-layout(push_constant) uniform Push { StatisticsParams p; };
+PUSH_CONSTANTS(StatisticsParams)
 
 layout(std430, binding = 0) readonly buffer Mean { vec4 mean[]; };
 layout(std430, binding = 1) readonly buffer Variance { vec4 variance[]; };

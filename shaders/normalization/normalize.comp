@@ -8,7 +8,7 @@
 #include "normalization_params.h"
 #include "walk.glsl"
 
-layout(push_constant) uniform Push { NormalizeParams p; };
+PUSH_CONSTANTS(NormalizeParams)
 
 VECTORS_IN(0, x);
 FLOATS_IN(1, statistics);

@@ -4,7 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "normalize.glsl"
 
-layout(push_constant) uniform Push { NormalizeParams p; };
+PUSH_CONSTANTS(NormalizeParams)
 
 FLOATS_IN(5, sums);
 VECTORS_OUT(6, dx);

@@ -3,7 +3,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "normalize.glsl"
 
-layout(push_constant) uniform Push { StatisticsParams p; };
+PUSH_CONSTANTS(StatisticsParams)
 
 layout(std430, binding = 5) writeonly buffer Parts { vec4 parts[]; };
 

@@ -5,7 +5,7 @@
 #include "../training/scalars.glsl"
 #include "normalization_params.h"
 
-layout(push_constant) uniform Push { UpdateRunningParams p; };
+PUSH_CONSTANTS(UpdateRunningParams)
 
 layout(std430, binding = 0) readonly buffer Statistics { vec4 statistics[]; };
 layout(std430, binding = 1) readonly buffer Scalars { float scalars[]; };

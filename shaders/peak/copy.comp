@@ -4,7 +4,7 @@
 #include "../common/grid.glsl"
 #include "peak_params.h"
 
-layout(push_constant) uniform Push { CopyParams p; };
+PUSH_CONSTANTS(CopyParams)
 
 layout(std430, binding = 0) readonly buffer Input { vec4 x[]; };
 layout(std430, binding = 1) writeonly buffer Output { vec4 y[]; };

@@ -7,7 +7,7 @@
 #include "../common/grid.glsl"
 #include "peak_params.h"
 
-layout(push_constant) uniform Push { MultiplyAddParams p; };
+PUSH_CONSTANTS(MultiplyAddParams)
 
 layout(std430, binding = 0) writeonly buffer Output { vec4 result[]; };
 

@@ -6,7 +6,7 @@
 #include "../common/storage.glsl"
 #include "pointwise_params.h"
 
-layout(push_constant) uniform Push { PointwiseParams p; };
+PUSH_CONSTANTS(PointwiseParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
 layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };

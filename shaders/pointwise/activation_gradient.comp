@@ -6,7 +6,7 @@
 #include "../common/vectors.glsl"
 #include "pointwise_params.h"
 
-layout(push_constant) uniform Push { PointwiseParams p; };
+PUSH_CONSTANTS(PointwiseParams)
 
 VECTORS_IN(0, dy);
 VECTORS_IN(1, v);

@@ -6,7 +6,7 @@
 #include "../common/storage.glsl"
 #include "pointwise_params.h"
 
-layout(push_constant) uniform Push { PointwiseParams p; };
+PUSH_CONSTANTS(PointwiseParams)
 
 layout(std430, binding = 0) readonly buffer InputA { vector_t a[]; };
 layout(std430, binding = 1) readonly buffer InputB { vector_t b[]; };

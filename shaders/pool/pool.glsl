@@ -4,7 +4,7 @@
 #include "place.glsl"
 #include "pool_params.h"
 
-layout(push_constant) uniform Push { PoolParams p; };
+PUSH_CONSTANTS(PoolParams)
 
 VECTORS_IN(0, x);
 VECTORS_OUT(1, y);

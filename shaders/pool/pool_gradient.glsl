@@ -6,7 +6,7 @@
 #include "pool_params.h"
 
 // Of the forward pool, but `pixels`, which are the input's.
-layout(push_constant) uniform Push { PoolParams p; };
+PUSH_CONSTANTS(PoolParams)
 
 VECTORS_IN(0, dy);
 

@@ -4,7 +4,7 @@
 #include "../common/grid.glsl"
 #include "reduction_params.h"
 
-layout(push_constant) uniform Push { AddPartsParams p; };
+PUSH_CONSTANTS(AddPartsParams)
 
 layout(std430, binding = 0) readonly buffer Parts { vec4 parts[]; };
 layout(std430, binding = 1) buffer Sum { vec4 sum[]; };

@@ -5,7 +5,7 @@
 #include "../common/storage.glsl"
 #include "reduction_params.h"
 
-layout(push_constant) uniform Push { SumPartsParams p; };
+PUSH_CONSTANTS(SumPartsParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
 layout(std430, binding = 1) writeonly buffer Parts { vec4 parts[]; };

@@ -5,7 +5,7 @@
 #include "../common/storage.glsl"
 #include "reduction_params.h"
 
-layout(push_constant) uniform Push { SumPixelsParams p; };
+PUSH_CONSTANTS(SumPixelsParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
 layout(std430, binding = 1) writeonly buffer Output { vector_t y[]; };

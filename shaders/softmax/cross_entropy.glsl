@@ -5,7 +5,7 @@
 #include "../common/storage.glsl"
 #include "softmax_params.h"
 
-layout(push_constant) uniform Push { SoftmaxParams p; };
+PUSH_CONSTANTS(SoftmaxParams)
 
 layout(std430, binding = 0) readonly buffer Logits { scalar_t logits[]; };
 layout(std430, binding = 1) readonly buffer Targets { float targets[]; };

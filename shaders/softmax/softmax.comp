@@ -7,7 +7,7 @@
 #include "../common/storage.glsl"
 #include "softmax_params.h"
 
-layout(push_constant) uniform Push { SoftmaxParams p; };
+PUSH_CONSTANTS(SoftmaxParams)
 
 layout(std430, binding = 0) readonly buffer Input { scalar_t x[]; };
 layout(std430, binding = 1) writeonly buffer Output { scalar_t y[]; };

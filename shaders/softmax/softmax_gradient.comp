@@ -5,7 +5,7 @@
 #include "../common/storage.glsl"
 #include "softmax_params.h"
 
-layout(push_constant) uniform Push { SoftmaxParams p; };
+PUSH_CONSTANTS(SoftmaxParams)
 
 layout(std430, binding = 0) readonly buffer Gradient { vector_t dy[]; };
 layout(std430, binding = 1) readonly buffer Softmax { vector_t y[]; };

@@ -9,7 +9,7 @@
 #include "scalars.glsl"
 #include "training_params.h"
 
-layout(push_constant) uniform Push { DropoutParams p; };
+PUSH_CONSTANTS(DropoutParams)
 
 layout(std430, binding = 0) readonly buffer Input { vector_t x[]; };
 layout(std430, binding = 1) readonly buffer Scalars { float scalars[]; };

@@ -10,7 +10,7 @@ layout(constant_id = 1) const uint kKind = 0;  // OptimizerKind: SGD, Adam, Adam
 layout(constant_id = 2) const bool kMoment = true;  // SGD has a momentum buffer.
 layout(constant_id = 3) const bool kAverage = false;
 
-layout(push_constant) uniform Push { OptimizerParams p; };
+PUSH_CONSTANTS(OptimizerParams)
 
 layout(std430, binding = 0) buffer Parameters { vec4 parameters[]; };
 layout(std430, binding = 1) buffer Gradients { vec4 gradients[]; };

@@ -7,7 +7,7 @@
 
 const uint kPieceVectors = 256;  // kStatePieceBytes.
 
-layout(push_constant) uniform Push { PieceNormsParams p; };
+PUSH_CONSTANTS(PieceNormsParams)
 
 layout(std430, binding = 0) readonly buffer Gradients { vec4 gradients[]; };
 layout(std430, binding = 1) readonly buffer Scalars { float scalars[]; };

@@ -5,7 +5,7 @@
 #include "../common/grid.glsl"
 #include "training_params.h"
 
-layout(push_constant) uniform Push { GradientNormsParams p; };
+PUSH_CONSTANTS(GradientNormsParams)
 
 layout(std430, binding = 0) buffer Norms { float norms[]; };
 

@@ -82,6 +82,9 @@ struct ThreeImages {
   ASSERT_TRUE(name##_opened.ok());     \
   const Device name = std::move(name##_opened).value()
 
+// Seconds a unit of work: a slow device's, so that what is cut hangs on no device's own pace.
+constexpr double kSlowPace = 1e-9;
+
 // In parts of a dispatch too, where a single image's layer is more than a submit may hold.
 TEST(Slicing, WorkBeyondTheSubmitBudgetIsSubmittedInPortions) {
   CALDERA_REQUIRE_DEVICE(validated);
@@ -90,6 +93,7 @@ TEST(Slicing, WorkBeyondTheSubmitBudgetIsSubmittedInPortions) {
   uint32_t submits = 1;
   for (const double budget : {1e-4, 3e-6}) {
     OPEN_FRESH(device);
+    device.impl().set_pace(kSlowPace);
     SessionOptions options;
     options.submit_seconds = budget;
     auto session = Session::create(device, net.graph, net.weights, options);
@@ -166,7 +170,10 @@ TEST(Slicing, TilesForGpusAreFoldedAndSubmittedInPortionsToo) {
       }
       options.precision = Precision::kFp16;
     }
+    const double pace = device.impl().pace();
+    device.impl().set_pace(kSlowPace);
     auto session = create_session_within(limits, device, net.graph, net.weights, options);
+    device.impl().set_pace(pace);
     ASSERT_TRUE(session.ok()) << session.error().message;
     const std::vector<std::string> used = session->kernels();
     EXPECT_NE(std::find(used.begin(), used.end(), options.kernels[0]), used.end());

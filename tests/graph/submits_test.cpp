@@ -35,7 +35,6 @@ TEST(Submits, TakeTheDispatchesWholeWhileTheBudgetLasts) {
     EXPECT_EQ(portions[i].dispatch, i);
     EXPECT_EQ(portions[i].workgroups, plan[i].workgroups);
     EXPECT_EQ(portions[i].opens_submit, i == 2);  // 40 and 40; 40 and 10.
-    EXPECT_FALSE(portions[i].partial);
   }
 }
 
@@ -46,7 +45,7 @@ TEST(Submits, CutADispatchOfMoreThanOneMayHoldByRows) {
   EXPECT_GE(workgroups_of(portions, 1), 100u);  // Folded; what is over returns at once.
   EXPECT_LT(workgroups_of(portions, 1), 110u);
   EXPECT_EQ(portions.size(), 12u);
-  for (size_t i = 1; i <= 10; ++i) EXPECT_TRUE(portions[i].partial);
+  for (size_t i = 1; i <= 10; ++i) EXPECT_EQ(portions[i].dispatch, 1u);
   EXPECT_FALSE(portions[0].opens_submit);
   for (size_t i = 1; i < 12; ++i) EXPECT_TRUE(portions[i].opens_submit) << i;
 }

@@ -22,6 +22,7 @@ layout(binding = 0) readonly buffer A { float16_t a[]; };
 layout(binding = 1) readonly buffer B { float16_t b[]; };
 layout(binding = 2) writeonly buffer D { float16_t d[]; };
 layout(push_constant) uniform Params {
+  uint first_workgroup;  // 0: what the recorder puts before a shader's own.
   uint n;
   uint k;
 };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/shader.h"
+#include "shaders/common/grid_params.h"
 #include "shaders/conv2d/conv2d_params.h"
 #include "shaders/conv2d/winograd_params.h"
 
@@ -18,7 +19,7 @@ TEST(Reflection, TellsReadsFromWrites) {
     EXPECT_EQ(tile.bindings[i].writes, i == 2) << i;
     EXPECT_EQ(tile.bindings[i].reads, i != 2) << i;
   }
-  EXPECT_EQ(tile.push_constant_bytes, sizeof(shader::Conv2dParams));
+  EXPECT_EQ(tile.push_constant_bytes, sizeof(shader::GridParams) + sizeof(shader::Conv2dParams));
   EXPECT_EQ(tile.specialization_constants, 1u);
 }
 
@@ -41,7 +42,7 @@ TEST(Reflection, CountsPushConstantsOfInnerStructs) {
   for (const ShaderId id :
        {ShaderId::winograd_input, ShaderId::winograd_product, ShaderId::winograd_output}) {
     EXPECT_EQ(reflect(shader_spirv(id)).value().push_constant_bytes,
-              sizeof(shader::WinogradParams));
+              sizeof(shader::GridParams) + sizeof(shader::WinogradParams));
   }
 }
 
