@@ -141,7 +141,8 @@ TEST_P(SmallNet, IsReadAndForkedFromSmallBlocks) {
     ASSERT_TRUE(poison_memory(*session).ok());
     EXPECT_EQ(run(*session, inputs[0], size), expected);
     for (const Node& node : session->graph().nodes) {
-      EXPECT_EQ(session->read(node.output).value(), whole->read(node.output).value()) << node.name;
+      EXPECT_EQ(session->read(node.output()).value(), whole->read(node.output()).value())
+          << node.name;
     }
   }
 }

@@ -107,7 +107,8 @@ TEST_F(Tuner, MeasuresWeightGradientsByEveryKernel) {
   ValueId x = b.input("x", {5, 3, 9, 7});  // No whole number of the images that the CPU computes.
   x = b.conv2d("conv", x, 8, {3, 3}, {.stride = {2, 1}, .padding = {1, 1}});
   b.output(b.linear("head", b.flatten("flatten", x), 3));
-  const Graph graph = stored(make_training_graph(std::move(b).finish().value(), {}).value().graph);
+  const Graph graph =
+      test::stored(make_training_graph(std::move(b).finish().value(), {}).value().graph);
   const Device device = open();
   const auto report = tune(device, graph, test::random_weights(graph));
   ASSERT_TRUE(report.ok()) << report.error().message;
@@ -182,7 +183,7 @@ TEST_F(Tuner, PlansFollowTheFileAndShunWhatItRefuses) {
   (void)validated;
   const Device device = open();
   const fs::path file = device.impl().measurements_file("tuning");
-  const Graph plain = stored(graph_);
+  const Graph plain = test::stored(graph_);
   const std::string problem = problem_key(plain, plain.nodes[0]);
   const auto first_kernel = [&](SessionOptions options) {
     return Session::create(device, graph_, weights_, options).value().kernels()[0];
@@ -235,14 +236,14 @@ TEST_F(Tuner, PassesOverAFileThatIsDamagedOrOfAnotherVersion) {
 }
 
 TEST(ProblemKey, TellsApartWhateverAKernelCan) {
-  const Graph graph = stored(net());
+  const Graph graph = test::stored(net());
   std::set<std::string> keys;
   keys.insert(problem_key(graph, graph.nodes[0]));
   EXPECT_THAT(*keys.begin(), HasSubstr("conv2d f32 3x16x12x12 16x16x3x3"));
   keys.insert(problem_key(graph, graph.nodes[1]));  // The same problem.
   EXPECT_EQ(keys.size(), 1u);
   for (const Storage storage : {Storage::kF16, Storage::kBf16}) {
-    const Graph other = stored(net(), storage);
+    const Graph other = test::stored(net(), storage);
     keys.insert(problem_key(other, other.nodes[0]));
   }
   keys.insert(problem_key(graph, graph.nodes[2]));
@@ -270,7 +271,7 @@ TEST(ProblemKey, TellsPoolsApartByTheirWindows) {
   b.output(b.avg_pool2d("mean", same, {.kernel = {3, 3}, .padding = {1, 1}}));
   b.output(b.avg_pool2d("of the inner", same,
                         {.kernel = {3, 3}, .padding = {1, 1}, .count_include_pad = false}));
-  const Graph graph = stored(std::move(b).finish().value());
+  const Graph graph = test::stored(std::move(b).finish().value());
   for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node));
   EXPECT_EQ(keys.size(), 4u);
 }
@@ -282,7 +283,7 @@ TEST(ProblemKey, TellsRearrangementsApartByWhereTheyPut) {
   b.output(b.pad("around", x, {.channels_before = 8, .channels_after = 8}));
   b.output(b.subsample("every second", x, {{2, 2}}));
   b.output(b.subsample("every third", x, {{3, 3}}));
-  const Graph graph = stored(std::move(b).finish().value());
+  const Graph graph = test::stored(std::move(b).finish().value());
   std::set<std::string> keys;
   for (const Node& node : graph.nodes) keys.insert(problem_key(graph, node));
   EXPECT_EQ(keys.size(), 4u);
@@ -297,7 +298,8 @@ TEST(ProblemKey, TellsWeightGradientsApartByTheirFilters) {
   x = b.conv2d("wide", x, 16, {3, 3}, {.padding = {2, 2}, .dilation = {2, 2}});
   x = b.conv2d("grouped", x, 16, {3, 3}, {.padding = {1, 1}, .groups = 4});
   b.output(b.linear("head", b.flatten("flatten", x), 3));
-  const Graph graph = stored(make_training_graph(std::move(b).finish().value(), {}).value().graph);
+  const Graph graph =
+      test::stored(make_training_graph(std::move(b).finish().value(), {}).value().graph);
   std::set<std::string> keys;
   for (const Node& node : graph.nodes) {
     if (node.kind() != OpKind::kConv2dWeightGradient) continue;
