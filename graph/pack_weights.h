@@ -7,13 +7,13 @@
 
 namespace caldera {
 
-// `scales`: a factor for each output channel (the first dimension); empty: none. `packed` holds
-// packed_bytes(shape, layout, storage) bytes; all are written.
 // [O, I / groups, KH, KW] -> [I, O / groups, TH, TW] with filters mirrored, or [O, I] -> [I, O]:
 // see TransposeWeightAttrs.
 std::vector<float> transpose_weight(std::span<const float> values, const Shape& shape,
                                     const TransposeWeightAttrs& attrs);
 
+// `scales`: a factor for each output channel (the first dimension); empty: none. `packed` holds
+// packed_bytes(shape, layout, storage) bytes; all are written.
 void pack_weight(std::span<const float> values, const Shape& shape, std::span<const double> scales,
                  WeightLayout layout, Storage storage, std::span<std::byte> packed);
 

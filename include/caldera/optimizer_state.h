@@ -20,11 +20,12 @@ struct OptimizerState {
   Weights moments;                      // By state_name(), with the parameters' shapes.
 };
 
-// What torch.save(optimizer.state_dict(), path) would write: {'state': {0: {'momentum_buffer':
-// ...},
-// ...}, 'param_groups': [{'lr': ..., 'params': [0, ...]}]}, for an optimizer that was made of the
-// trained parameters in the network's order. Where vectors are not decayed there are two groups:
-// matrices first. A moving average of the weights has no place in it.
+// What torch.save(optimizer.state_dict(), path) would write, for an optimizer that was made of the
+// trained parameters in the network's order:
+//   {'state': {0: {'momentum_buffer': ...}, ...},
+//    'param_groups': [{'lr': ..., 'params': [0, ...]}]}
+// Where vectors are not decayed there are two groups: matrices first. A moving average of the
+// weights has no place in it.
 Status write_pytorch_optimizer(const std::filesystem::path& path, const OptimizerState& state);
 
 }  // namespace caldera

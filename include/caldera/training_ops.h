@@ -1,6 +1,6 @@
 // Attributes of the operators that training adds to a graph: what gradients, losses, batch
-// statistics and optimizers are made of. append_backward() and append_optimizer()
-// (caldera/autodiff.h) place them; few programs do so themselves. Part of caldera/graph.h.
+// statistics and optimizers are made of. make_training_graph() (caldera/autodiff.h) places them;
+// few programs do so themselves. Part of caldera/graph.h.
 //
 // dX is the gradient of the loss with respect to X, and has X's shape. A "statistics" value is
 // [2, C]: two numbers a channel. "Scalars" is the graph's input of what changes by step, [1,

@@ -6,9 +6,11 @@
 #include <string_view>
 #include <utility>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/require.h"
+#include "tests/support/sample.h"
 
 namespace caldera::test {
 
@@ -19,6 +21,24 @@ using Reached = std::set<std::pair<std::string, Precision>>;
 Reached& reached() {
   static Reached variants;
   return variants;
+}
+
+// What a variant runs once for.
+std::string purpose(const OpCase& test, Precision precision, std::string_view variant) {
+  const testing::TestInfo& running = *testing::UnitTest::GetInstance()->current_test_info();
+  const std::string_view suite = running.test_suite_name(), name = running.name();
+  std::string_view kind = "";
+  if (suite.starts_with("NotANumber/")) {
+    const bool costly = variant.starts_with("conv2d") || variant.starts_with("linear");
+    kind = costly ? std::string_view("NaN") : test.name;
+  }
+  return fmt::format("{}.{} {} {} {}", suite.substr(suite.find('/') + 1),
+                     name.substr(0, name.find('/')), kind, precision_name(precision), variant);
+}
+
+std::set<std::string>& covered_purposes() {
+  static std::set<std::string> purposes;
+  return purposes;
 }
 
 bool driver_is_known() {
@@ -40,10 +60,11 @@ bool runs_here(std::string_view variant, Precision precision) {
   return true;
 }
 
-// Neither --gtest_filter nor a shard.
+// Neither --gtest_filter nor a shard nor a sample.
 bool every_test_ran() {
   const testing::UnitTest& tests = *testing::UnitTest::GetInstance();
-  return tests.test_to_run_count() + tests.disabled_test_count() >= tests.total_test_count();
+  return !sampling() &&
+         tests.test_to_run_count() + tests.disabled_test_count() >= tests.total_test_count();
 }
 
 class Coverage : public testing::Environment {
@@ -61,6 +82,7 @@ class Coverage : public testing::Environment {
         reached(), [&](const auto& variant) { return variant.second == precision; });
     for (const std::string& name : kernel_names()) {
       if (reached().contains({name, precision})) continue;
+      if (!in_this_part(name)) continue;
       if (any) std::printf("On no case: %s in %s\n", name.c_str(), in.c_str());
       if (driver_is_known() && every_test_ran() && runs_here(name, precision)) {
         ADD_FAILURE() << name << " in " << in << " ran on no case, though " << driver()
@@ -82,6 +104,15 @@ bool left_out(const Device& device, const OpCase& test, Precision precision,
   if (device.info().type != DeviceType::kCpu || !(gemm || coopmat)) return false;
   if (variant.ends_with("_32x32")) return false;
   return !test.every_tile || (gemm && precision != Precision::kFp32);
+}
+
+bool covered(const OpCase& test, Precision precision, std::string_view variant) {
+  if (!sampling()) return false;
+  return !in_this_part(variant) || covered_purposes().contains(purpose(test, precision, variant));
+}
+
+void count_as_covered(const OpCase& test, Precision precision, std::string_view variant) {
+  if (sampling()) covered_purposes().insert(purpose(test, precision, variant));
 }
 
 void count_as_reached(const std::string& variant, Precision precision) {

@@ -21,4 +21,10 @@ bool left_out(const Device& device, const OpCase& test, Precision precision,
 
 void count_as_reached(const std::string& variant, Precision precision);
 
+// In a sample (tests/support/sample.h) a variant runs once in each precision and by each kind of
+// test, on the first case that it takes; activations and their like by every case of NaN, which
+// compile little. Whether it has, or another process runs it. False outside of samples.
+bool covered(const OpCase& test, Precision precision, std::string_view variant);
+void count_as_covered(const OpCase& test, Precision precision, std::string_view variant);
+
 }  // namespace caldera::test

@@ -19,6 +19,7 @@
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
 #include "tests/support/require.h"
+#include "tests/support/sample.h"
 
 namespace caldera::test {
 namespace {
@@ -103,9 +104,10 @@ void check(const Device& device, const OpCase& test, const Graph& graph, const W
            const std::vector<std::vector<float>>& inputs, Precision precision, double tolerance) {
   std::set<std::string> forced = variants_to_force(device, graph, precision);
   std::erase_if(forced, [&](const std::string& variant) {
-    return left_out(device, test, precision, variant);
+    return left_out(device, test, precision, variant) || covered(test, precision, variant);
   });
-  forced.insert("");  // None.
+  if (sampling() && forced.empty()) CALDERA_SKIP_AS_COVERED();
+  if (!sampling()) forced.insert("");  // None.
   const ExpectedStep expected(graph, weights, inputs);
   for (const std::string& name : forced) {
     SCOPED_TRACE(name);
@@ -119,6 +121,7 @@ void check(const Device& device, const OpCase& test, const Graph& graph, const W
     const bool ran = std::ranges::find(kernels, name) != kernels.end();
     EXPECT_TRUE(kernels.empty() || name.empty() || ran)
         << "it did not run, though it was asked for";
+    count_as_covered(test, precision, name);
   }
 }
 
