@@ -174,11 +174,11 @@ class Placer {
   uint64_t block_limit_;
 };
 
-// Changes the order until the row takes no more than `least`, or patience ends. What lies on top
+// Changes the order until the row takes no more than `enough`, or patience ends. What lies on top
 // found no gap where it came: it, or one alive with it, changes its place in the order, and what
 // does not make more values lie there stays. The same numbers are drawn each time, so that a plan
 // is always the same. Returns how many orders it tried.
-int search(const Placer& placer, uint64_t least, std::vector<size_t> order, uint64_t ceiling,
+int search(const Placer& placer, uint64_t enough, std::vector<size_t> order, uint64_t ceiling,
            const std::vector<Lifetime>& lifetimes, Row& best) {
   constexpr size_t kPatience = 30'000'000;  // Pairs compared, in all: about half a second.
   constexpr size_t kTrial = 100;            // As many pairs' worth of time for all else in a trial.
@@ -192,7 +192,7 @@ int search(const Placer& placer, uint64_t least, std::vector<size_t> order, uint
   std::minstd_rand random(1);
   std::vector<size_t> highest = on_top(best);
   int tried = 0;
-  for (size_t spent = 0; best.bytes > least && spent < kPatience;
+  for (size_t spent = 0; best.bytes > enough && spent < kPatience;
        spent += placer.pairs() + kTrial) {
     const Lifetime& culprit = lifetimes[highest[random() % highest.size()]];
     std::vector<size_t> near;  // Places in the order.
@@ -251,7 +251,9 @@ MemoryPlan plan_memory(const std::vector<Lifetime>& lifetimes, uint64_t alignmen
       best_ceiling = ceiling;
     }
   }
-  plan.searched = search(placer, least, std::move(best_order), best_ceiling, shared, best);
+  // Between borders the least is seldom to be had, and a hundredth more not worth half a second.
+  const uint64_t enough = best.blocks.size() > 1 ? least + least / 100 : least;
+  plan.searched = search(placer, enough, std::move(best_order), best_ceiling, shared, best);
   plan.bytes = best.bytes;
   std::vector<uint32_t> blocks(best.blocks.size());  // What each is in the plan, without the empty.
   for (size_t i = 0; i < blocks.size(); ++i) {

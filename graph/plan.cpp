@@ -254,7 +254,7 @@ class Planner {
     }
     if (kernel.workspace_image_bytes) {
       list.push_back({kernel.workspace_image_bytes(context(node)),
-                      std::min({most(Storage::kF32), kMostWorkspace, plan_.block_limit}), true});
+                      std::min(most(Storage::kF32), kMostWorkspace), true});
     }
     return list;
   }
@@ -316,7 +316,7 @@ class Planner {
   uint64_t alignment() const { return capabilities_.binding_alignment(); }
 
   void place_weights() {
-    EndToEnd row(plan_.block_limit);
+    EndToEnd row(capabilities_.max_block_bytes());
     for (PackedWeight& weight : plan_.weights) {
       weight.place = row.add(round_up(weight.bytes, alignment()));
     }
@@ -352,7 +352,7 @@ class Planner {
         if (lifetime.used()) lifetime.last = static_cast<int64_t>(plan_.dispatches.size());
       }
     }
-    plan_.memory = plan_memory(lifetimes, alignment(), plan_.block_limit);
+    plan_.memory = plan_memory(lifetimes, alignment(), capabilities_.max_block_bytes());
   }
 
   const Capabilities& capabilities_;
@@ -395,8 +395,7 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
   }
   CALDERA_TRY(choose_storage(graph, storage_of(plan.precision), options.full_precision));
   plan.graph = std::move(graph);
-  plan.block_limit = capabilities.max_block_bytes();
-  plan.states = lay_out_states(plan.graph, plan.block_limit);
+  plan.states = lay_out_states(plan.graph, capabilities.max_block_bytes());
   plan.parameters = std::move(weights);
   CALDERA_TRY(Planner(capabilities, device_name, options, tuning, plan).run());
   return plan;

@@ -29,7 +29,6 @@ struct Plan {
   // Of a graph that trains: so many of them, the first ones, change no state and take nothing that
   // the step before has to tell. They may run before that has been read. Of others: all.
   size_t forward_dispatches = 0;
-  uint64_t block_limit = 0;  // Bytes that one block of memory may have.
   std::vector<PackedWeight> weights;
   std::vector<uint64_t> weights_blocks;  // Bytes of each.
   uint64_t weights_bytes = 0;            // Of all blocks.

@@ -101,7 +101,8 @@ Status check_memory(const Device& device, const Plan& plan, const MemoryNeeds& n
     return blocks.empty() ? 0 : *std::ranges::max_element(blocks);
   };
   const uint64_t available = device.impl().available_memory();
-  const uint64_t limit = plan.block_limit;  // Only a value that is larger by itself takes more.
+  // Only a value that is larger by itself lies in a block of more.
+  const uint64_t limit = device.impl().capabilities().max_block_bytes();
   const uint64_t fixed = needs.fixed;
   const uint64_t fixed_piece = std::max(largest(plan.states.blocks), largest(plan.weights_blocks));
   const uint64_t arena = needs.activations;

@@ -119,6 +119,12 @@ uint64_t DeviceImpl::available_memory() const {
   return std::min(caldera::available_memory(physical_), left);
 }
 
+void DeviceImpl::limit_memory(uint64_t bytes, uint64_t block_bytes) {
+  memory_limit_ = bytes;
+  uint64_t& most = physical_.capabilities.max_allocation_size;
+  most = std::min(most, block_bytes);
+}
+
 DeviceImpl::~DeviceImpl() {
   if (pipelines_ && !lost_) (void)pipelines_->save();
   pipelines_.reset();

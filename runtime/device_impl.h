@@ -46,8 +46,9 @@ class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {
   const VkPhysicalDeviceMemoryProperties& memory_properties() const { return physical_.memory; }
   uint32_t queue_family() const { return physical_.queue_family; }
   uint64_t available_memory() const;
-  // From now on as if the device had no more than this, so that tests need not fill it.
-  void limit_memory(uint64_t bytes) { memory_limit_ = bytes; }
+  // From now on as if the device had no more than this, and no larger blocks, so that tests need
+  // not fill it.
+  void limit_memory(uint64_t bytes, uint64_t block_bytes = UINT64_MAX);
   PipelineCache& pipelines() { return *pipelines_; }
   TuningStore& tuning() { return *tuning_; }
   // A file of what was measured of this device under this build of its driver; empty where nothing

@@ -1,6 +1,7 @@
 // `caldera inspect`: what is in a file, and what running it costs. Works without a device; with
 // one, the activations' memory is as planned for it.
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include <fmt/format.h>
@@ -91,6 +92,7 @@ void print_layers(const std::vector<PlannedLayer>& layers) {
                {"kernel"},
                {"output"},
                {"bytes", kRight},
+               {"block", kRight},
                {"workspace", kRight},
                {"weights", kRight},
                {"alive", kRight}});
@@ -99,8 +101,9 @@ void print_layers(const std::vector<PlannedLayer>& layers) {
   };
   for (const PlannedLayer& layer : layers) {
     table.add({layer.name, layer.kernel.empty() ? "-" : layer.kernel, to_string(layer.output),
-               bytes(layer.memory.output_bytes), bytes(layer.memory.workspace_bytes),
-               bytes(layer.memory.weights_bytes), bytes(layer.memory.alive_bytes)});
+               bytes(layer.memory.output_bytes), fmt::format("{}", layer.memory.output_block),
+               bytes(layer.memory.workspace_bytes), bytes(layer.memory.weights_bytes),
+               bytes(layer.memory.alive_bytes)});
   }
   table.print();
   fmt::print("\n");
@@ -115,6 +118,18 @@ void print_tensors(const Checkpoint& checkpoint) {
   }
   table.print();
   fmt::print("\n");
+}
+
+// "4.0 GiB in 2 blocks, 3.0 GiB, 1.0 GiB"
+std::string blocks_text(const std::vector<uint64_t>& blocks) {
+  const uint64_t bytes = std::accumulate(blocks.begin(), blocks.end(), uint64_t{0});
+  std::string text = human_bytes(bytes);
+  if (blocks.size() < 2) return text + " in one block";
+  text += fmt::format(" in {} blocks", blocks.size());
+  constexpr size_t kShown = 8;
+  for (size_t i = 0; i < std::min(blocks.size(), kShown); ++i)
+    text += ", " + human_bytes(blocks[i]);
+  return blocks.size() > kShown ? text + ", ..." : text;
 }
 
 std::string classes_text(const std::vector<std::string>& labels) {
@@ -170,8 +185,9 @@ void print_summary(const std::string& name, const FileFacts* file, const Result<
                                      human_bytes(cost->planned->arena_bytes), batch,
                                      precision_name(cost->precision), cost->device)});
     if (!cost->layers.empty()) {
+      table.add({"weights", blocks_text(cost->planned->weights_blocks)});
       table.add(
-          {"arena", fmt::format("{}; {} alive at most", human_bytes(cost->planned->arena_bytes),
+          {"arena", fmt::format("{}; {} alive at most", blocks_text(cost->planned->arena_blocks),
                                 human_bytes(cost->planned->arena_lower_bound))});
       table.add({"staging", human_bytes(cost->planned->staging_bytes) + " for inputs and outputs"});
     }
@@ -191,13 +207,16 @@ Json plan_json(const Cost& cost) {
                       {"kernel", layer.kernel},
                       {"shape", layer.output},
                       {"output_bytes", layer.memory.output_bytes},
+                      {"output_block", layer.memory.output_block},
                       {"workspace_bytes", layer.memory.workspace_bytes},
                       {"weights_bytes", layer.memory.weights_bytes},
                       {"alive_bytes", layer.memory.alive_bytes}});
   }
   return {{"arena_bytes", cost.planned->arena_bytes},
           {"arena_lower_bound", cost.planned->arena_lower_bound},
+          {"arena_blocks", cost.planned->arena_blocks},
           {"weights_bytes", cost.planned->weights_bytes},
+          {"weights_blocks", cost.planned->weights_blocks},
           {"staging_bytes", cost.planned->staging_bytes},
           {"dispatches", cost.planned->dispatches},
           {"layers", layers}};
@@ -300,7 +319,7 @@ void add_inspect(CLI::App& app, Action& action) {
   add_model(*command, args->model);
   add_batch_option(*command, args->batch, "Images a run, for the memory (1)");
   command->add_flag("--plan", args->plan,
-                    "In place of the tensors: each layer's memory on the device");
+                    "In place of the tensors: each layer's memory on the device, and its blocks");
   add_step_options(*command, args->device, args->train,
                    "In place of the tensors: what a training step takes, by --checkpointing");
   add_json_option(*command, args->json);

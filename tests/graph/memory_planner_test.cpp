@@ -126,7 +126,7 @@ TEST(MemoryPlanner, PutsWhatStaysEndToEndInBlocks) {
 
 TEST(MemoryPlanner, NeverOverlapsOnRandomLifetimesWhateverTheBlocks) {
   std::mt19937 random(7);
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 8; ++round) {
     std::vector<Lifetime> lifetimes;
     for (int i = 0; i < 60; ++i) {
       const auto first = static_cast<int64_t>(random() % 50);

@@ -129,11 +129,11 @@ TEST_P(SmallNet, IsReadAndForkedFromSmallBlocks) {
   const SessionOptions options{.fuse = fuse(), .keep_activations = true};
   auto whole = Session::create(device, graph, weights, options);
   ASSERT_TRUE(whole.ok()) << whole.error().message;
-  const Capabilities limits = with_small_blocks(device, graph, weights, options);
-  auto small = create_session_within(limits, device, graph, weights, options);
+  auto small = create_session_within(with_blocks(device, uint64_t{1} << 12), device, graph, weights,
+                                     options);
   ASSERT_TRUE(small.ok()) << small.error().message;
-  // In larger batches all weights take less than one activation.
-  EXPECT_EQ(small->stats().weights_blocks.size() > 1, inputs[0].size() == size_t{3} * 13 * 11);
+  EXPECT_GT(small->stats().weights_blocks.size(), 1u);
+  EXPECT_GT(small->stats().arena_blocks.size(), 1u);
   Session fork = small->fork().value();
   const size_t size = 5 * static_cast<size_t>(graph.value(graph.outputs[0]).shape[0]);
   const Floats expected = run(*whole, inputs[0], size);
@@ -320,19 +320,23 @@ TEST(SessionRefuses, ABatchThatMemoryDoesNotHoldAndNamesOneThatFits) {
 }
 
 TEST(SessionRefuses, ABatchOfAValueThatNoBlockHoldsAndNamesOneThatFits) {
-  CALDERA_REQUIRE_DEVICE(device);
-  Capabilities limits = device.impl().capabilities();
-  limits.max_allocation_size = uint64_t{1} << 16;
-  const Graph graph = small_net(64);  // Its first activation takes 293 KB, in fours of channels.
+  CALDERA_REQUIRE_DEVICE(validated);
+  Result<Device> opened = Device::open();
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  const Device device = std::move(opened).value();
+  constexpr uint64_t kBlock = uint64_t{2} << 20;
+  device.impl().limit_memory(UINT64_MAX, kBlock);
+  const Graph graph = small_net(1000);  // What joins its branches takes 9,152 bytes an image.
   const Weights weights = random_weights(graph);
-  const auto refused = create_session_within(limits, device, graph, weights);
+  const auto refused = Session::create(device, graph, weights);
   ASSERT_FALSE(refused.ok());
-  EXPECT_THAT(refused.error().message, HasSubstr("0 MiB at most in one piece"));
+  EXPECT_THAT(refused.error().message, HasSubstr("2 MiB at most in one piece"));
   const int64_t batch = advised_batch(refused.error());
-  EXPECT_GT(batch, 2);
-  const auto fits = create_session_within(limits, device, small_net(batch), weights);
+  EXPECT_EQ(batch, kBlock / 9152);
+  const auto fits = Session::create(device, small_net(batch), weights);
   ASSERT_TRUE(fits.ok()) << fits.error().message;
-  EXPECT_THAT(fits->stats().arena_blocks, Each(Le(limits.max_allocation_size)));
+  EXPECT_THAT(fits->stats().arena_blocks, Each(Le(kBlock)));
+  EXPECT_GT(fits->stats().arena_blocks.size(), 1u);
 }
 
 TEST(SessionRefuses, AnUnknownKernel) {

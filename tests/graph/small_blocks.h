@@ -1,5 +1,5 @@
-// Memory in blocks as small as can be: what a graph then gives, to the bit, is what it gives with
-// all of its memory in one.
+// Memory in small blocks: what a graph then gives, to the bit, is what it gives with all of its
+// activations in one.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,20 @@
 
 namespace caldera::test {
 
-// What the device can, in blocks no larger than the largest value of the graph's plan, or than
-// `least`.
-Capabilities with_small_blocks(const Device& device, const Graph& graph, const Weights& weights,
-                               const SessionOptions& options = {}, uint64_t least = 0);
+// Bytes of blocks that this session's arena is cut into; a value that is larger lies by itself.
+uint64_t third_of_arena(const Session& session);
 
-// The blocks of a session for such capabilities: within the limit, and several for activations.
-void expect_small_blocks(const Session& session, const Capabilities& limits);
+// What the device can, in blocks of so many bytes. Only a value that is larger gets one of its own,
+// of more.
+Capabilities with_blocks(const Device& device, uint64_t bytes);
 
-// Runs the graph three times on end in one block each of weights, states and activations, and in
-// small ones, memory poisoned before each run: the same outputs and states. Returns what the one in
-// small blocks takes.
+// Runs the graph three times on end in one block of activations, and with all memory in blocks of
+// `bytes` (0: a third of the arena), poisoned before each run: the same outputs and states. Returns
+// what the one in small blocks takes.
 SessionStats expect_same_bits_in_small_blocks(const Device& device, const Graph& graph,
                                               const Weights& weights,
                                               const std::vector<std::vector<float>>& inputs,
                                               const SessionOptions& options = {},
-                                              uint64_t least = 0);
+                                              uint64_t bytes = 0);
 
 }  // namespace caldera::test

@@ -288,14 +288,18 @@ TEST(Inspect, TellsWhereEachLayersMemoryGoes) {
   const nlohmann::json json =
       expect_json(run_program({"inspect", "cifar_resnet20", "--plan", "--json"}));
   const nlohmann::json& plan = json["plan"];
-  EXPECT_THAT(keys(plan), UnorderedElementsAre("arena_bytes", "arena_lower_bound", "weights_bytes",
-                                               "staging_bytes", "dispatches", "layers"));
+  EXPECT_THAT(keys(plan), UnorderedElementsAre("arena_bytes", "arena_lower_bound", "arena_blocks",
+                                               "weights_bytes", "weights_blocks", "staging_bytes",
+                                               "dispatches", "layers"));
+  EXPECT_EQ(plan["arena_blocks"], nlohmann::json({plan["arena_bytes"]}));
+  EXPECT_EQ(plan["weights_blocks"], nlohmann::json({plan["weights_bytes"]}));
   EXPECT_GE(plan["arena_bytes"], plan["arena_lower_bound"]);
   uint64_t most_alive = 0, weights = 0;
   for (const nlohmann::json& layer : plan["layers"]) {
-    EXPECT_THAT(keys(layer),
-                UnorderedElementsAre("layer", "operator", "kernel", "shape", "output_bytes",
-                                     "workspace_bytes", "weights_bytes", "alive_bytes"));
+    EXPECT_THAT(keys(layer), UnorderedElementsAre("layer", "operator", "kernel", "shape",
+                                                  "output_bytes", "output_block", "workspace_bytes",
+                                                  "weights_bytes", "alive_bytes"));
+    EXPECT_EQ(layer["output_block"], 0);
     most_alive = std::max(most_alive, layer["alive_bytes"].get<uint64_t>());
     weights += layer["weights_bytes"].get<uint64_t>();
   }
@@ -304,7 +308,8 @@ TEST(Inspect, TellsWhereEachLayersMemoryGoes) {
   EXPECT_EQ(most_alive, plan["arena_lower_bound"]);
   EXPECT_LE(weights, plan["weights_bytes"]);  // Aligned there.
   const Outcome text = run_program({"inspect", "cifar_resnet20", "--plan"});
-  EXPECT_THAT(text.out, AllOf(HasSubstr("workspace"), HasSubstr("alive at most")));
+  EXPECT_THAT(text.out, AllOf(HasSubstr("workspace"), HasSubstr("block"),
+                              HasSubstr("in one block; "), HasSubstr("alive at most")));
   EXPECT_NE(run_without_driver({"inspect", "cifar_resnet20", "--plan"}).code, 0);
 }
 

@@ -14,6 +14,8 @@
 #include "caldera/reference.h"
 #include "caldera/session.h"
 
+#include "graph/test_hooks.h"
+#include "tests/graph/small_blocks.h"
 #include "tests/support/device.h"
 
 namespace caldera {
@@ -74,20 +76,11 @@ std::vector<float> cycle(const std::vector<float>& values, int64_t images, int64
   return cycled;
 }
 
-// Relative L2 of a session's logits to PyTorch's, or infinity with a failure told.
-double logits_error(const Device& device, const Case& net, int64_t batch, bool fuse) {
-  const Graph graph = build_graph(net.architecture, batch, net.size).value();
-  SessionOptions options;
-  options.fuse = fuse;
-  auto session = Session::create(device, graph, net.weights, options);
-  if (!session.ok()) {
-    ADD_FAILURE() << session.error().message;
-    return INFINITY;
-  }
+std::vector<float> logits_of(Session& session, const Case& net, int64_t batch) {
   std::vector<float> logits(static_cast<size_t>(batch * net.architecture.classes), NAN);
-  const Status ran = session->run(cycle(net.input, net.images, batch), logits);
+  const Status ran = session.run(cycle(net.input, net.images, batch), logits);
   EXPECT_TRUE(ran.ok()) << ran.error().message;
-  return relative_l2(logits, cycle(net.logits, net.images, batch));
+  return logits;
 }
 
 // What a driver does in the time that a test may take, beyond one fused image: SwiftShader, with
@@ -105,7 +98,7 @@ double tolerance(const Architecture& architecture) {
   return architecture.name.ends_with("1202") ? 1e-3 : 1e-4;
 }
 
-TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
+TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNotAndInSmallBlocks) {
   CALDERA_REQUIRE_DEVICE(device);
   REQUIRE_NETS()
   const nlohmann::json cases = read_cases();
@@ -124,8 +117,20 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNot) {
           continue;
         }
         ++checked;
-        EXPECT_LT(logits_error(device, net, batch, fuse), tolerance(net.architecture))
-            << name << ", batch " << batch << (fuse ? ", fused" : ", unfused");
+        SCOPED_TRACE(name + ", batch " + std::to_string(batch) + (fuse ? ", fused" : ", unfused"));
+        const Graph graph = build_graph(net.architecture, batch, net.size).value();
+        const SessionOptions options{.fuse = fuse};
+        auto session = Session::create(device, graph, net.weights, options);
+        ASSERT_TRUE(session.ok()) << session.error().message;
+        const std::vector<float> logits = logits_of(*session, net, batch);
+        EXPECT_LT(relative_l2(logits, cycle(net.logits, net.images, batch)),
+                  tolerance(net.architecture));
+        if (!fuse || batch > 1) continue;
+        const Capabilities limits = test::with_blocks(device, test::third_of_arena(*session));
+        auto small = create_session_within(limits, device, graph, net.weights, options);
+        ASSERT_TRUE(small.ok()) << small.error().message;
+        EXPECT_GT(small->stats().arena_blocks.size(), 1u);
+        EXPECT_EQ(logits_of(*small, net, batch), logits);
       }
     }
   }
