@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/graph/ops/sample.h"
+#include "tests/graph/ops/share.h"
 #include "tests/support/require.h"
 
 namespace caldera::test {
@@ -52,7 +52,7 @@ class Coverage : public testing::Environment {
   void TearDown() override {
     if (reached().empty()) return;  // No device.
     if (const CaseCount cases = counted_cases(); cases.taken < cases.given) {
-      std::printf("%zu of %zu cases ran here: see tests/graph/ops/sample.h\n", cases.taken,
+      std::printf("%zu of %zu cases ran here: see tests/graph/ops/share.h\n", cases.taken,
                   cases.given);
     }
     tell(Precision::kFp32);

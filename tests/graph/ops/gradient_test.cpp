@@ -14,7 +14,7 @@
 #include "runtime/device_impl.h"
 #include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
-#include "tests/graph/ops/sample.h"
+#include "tests/graph/ops/share.h"
 #include "tests/graph/random_operands.h"
 #include "tests/graph/stored.h"
 #include "tests/graph/training_run.h"

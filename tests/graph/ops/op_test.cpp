@@ -20,7 +20,7 @@
 #include "graph/test_hooks.h"
 #include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
-#include "tests/graph/ops/sample.h"
+#include "tests/graph/ops/share.h"
 #include "tests/graph/random_operands.h"
 #include "tests/support/device.h"
 
