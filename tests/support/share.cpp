@@ -32,17 +32,20 @@ bool is_in_share_of(std::string_view driver, uint64_t part) {
 
 }  // namespace
 
-bool is_in_share(const std::string& name) {
-  const std::string_view cases = variable("CALDERA_TEST_CASES");
-  if (cases == "all") return true;
-  const uint64_t number = hash(std::string(variable("CALDERA_TEST_SEED")) + name);
-  if (const uint64_t every = std::strtoull(cases.data(), nullptr, 10)) return number % every == 0;
-  return is_in_share_of(driver(), number % 4);
+bool takes_all_cases() {
+  return variable("CALDERA_TEST_CASES") == "all";
 }
 
 bool runs_whole_share() {
+  return takes_all_cases() || variable("CALDERA_TEST_CASES").empty();
+}
+
+bool is_in_share(const std::string& name) {
+  if (takes_all_cases()) return true;
   const std::string_view cases = variable("CALDERA_TEST_CASES");
-  return cases.empty() || cases == "all";
+  const uint64_t number = hash(std::string(variable("CALDERA_TEST_SEED")) + name);
+  if (const uint64_t every = std::strtoull(cases.data(), nullptr, 10)) return number % every == 0;
+  return is_in_share_of(driver(), number % 4);
 }
 
 }  // namespace caldera::test

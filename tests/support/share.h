@@ -14,6 +14,9 @@ namespace caldera::test {
 // Whether this run has the case of that name.
 bool is_in_share(const std::string& name);
 
+// Whether it was told to have all.
+bool takes_all_cases();
+
 // Whether it has all that its driver is to run.
 bool runs_whole_share();
 
