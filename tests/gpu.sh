@@ -19,7 +19,7 @@ if (($# < 1 || $# > 2)) || [[ ! -d $1 ]]; then
   exit 2
 fi
 folder=$1
-export CALDERA_TEST_SEED=${2:-$RANDOM}
+export CALDERA_TEST_SAMPLE=${2:-$RANDOM}
 limit=${CALDERA_TEST_SECONDS:-175}
 jobs=${CALDERA_TEST_JOBS:-$(nproc)}
 logs=${CALDERA_TEST_LOGS:-$(mktemp -d)}
@@ -78,7 +78,7 @@ start() {
 }
 
 missing=() started=()
-echo "Seed $CALDERA_TEST_SEED, at most $limit s, $jobs programs at a time, output in $logs"
+echo "Seed $CALDERA_TEST_SAMPLE, at most $limit s, $jobs programs at a time, output in $logs"
 start "${alone[@]}"
 start "${together[@]}"
 grep -hm 1 "^On " "$logs"/* | sort -u | head -n 1

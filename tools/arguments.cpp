@@ -70,7 +70,7 @@ SessionOptions DeviceArgs::session() const {
           .on_tuned = note_tuning};
 }
 
-void add_model_options(CLI::App& command, ModelArgs& args) {
+void add_model_options(Command& command, ModelArgs& args) {
   command.add_option("--arch", args.architecture, "Architecture, where the file does not tell it")
       ->type_name("NAME");
   command.add_option("--preprocess", args.preprocess, "imagenet, cifar10 or none, over the file's")
@@ -80,13 +80,13 @@ void add_model_options(CLI::App& command, ModelArgs& args) {
   add_seed_option(command, args.seed, "Seed of random weights, where MODEL is an architecture (0)");
 }
 
-void add_seed_option(CLI::App& command, uint64_t& seed, const std::string& description) {
+void add_seed_option(Command& command, uint64_t& seed, const std::string& description) {
   command.add_option("--seed", seed, description)->type_name("N")->check(whole_number);
 }
 
-void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
+void add_model_file(Command& command, ModelArgs& args, const std::string& name,
                     const std::string& description, const std::string& otherwise) {
-  CLI::Option* option = command.add_option_function<std::string>(
+  Option* option = command.add_option_function(
       name, [&args](const std::string& model) { args.models = {model}; },
       otherwise.empty() ? description : fmt::format("{} ({})", description, otherwise));
   if (otherwise.empty()) {
@@ -98,31 +98,31 @@ void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
   add_model_options(command, args);
 }
 
-void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise) {
+void add_model(Command& command, ModelArgs& args, const std::string& otherwise) {
   add_model_file(command, args, "MODEL", "A model or checkpoint file, or an architecture's name",
                  otherwise);
 }
 
-void add_ensemble(CLI::App& command, ModelArgs& args) {
+void add_ensemble(Command& command, ModelArgs& args) {
   command.add_option("--model", args.models, "In place of MODEL; twice or more: their average")
       ->type_name("MODEL")
       ->allow_extra_args(false);
   add_model_options(command, args);
 }
 
-void add_device_option(CLI::App& command, DeviceArgs& args) {
+void add_device_option(Command& command, DeviceArgs& args) {
   command.add_option("--device", args.device, "By name, index or UUID; see `caldera devices`")
       ->envname("CALDERA_DEVICE")
       ->type_name("DEVICE");
 }
 
-void add_opening_options(CLI::App& command, DeviceArgs& args) {
+void add_opening_options(Command& command, DeviceArgs& args) {
   command.add_flag("--no-cache", args.no_cache,
                    "Keep and use nothing between runs: pipelines, tuning");
   command.add_flag("--validation", args.validation, "Report misuse of Vulkan (for bug reports)");
 }
 
-void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
+void add_precision_option(Command& command, DeviceArgs& args, const std::string& description,
                           const std::vector<std::string>& names) {
   const auto choose = [&args](const std::string& name) {
     args.mixed = name == training_precision_name(Precision::kFp16);
@@ -131,9 +131,9 @@ void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string
       if (name == precision_name(precision)) args.precision = precision;
     }
   };
-  command.add_option_function<std::string>("--precision", choose, description)
+  command.add_option_function("--precision", choose, description)
       ->type_name("NAME")
-      ->check(CLI::IsMember(names));
+      ->check(one_of(names));
   command
       .add_option("--full-precision", args.full_precision,
                   "Layers that compute in fp32 even so, '*' for any characters: 'layer4.*'")
@@ -141,7 +141,7 @@ void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string
       ->allow_extra_args(false);
 }
 
-void add_device_options(CLI::App& command, DeviceArgs& args,
+void add_device_options(Command& command, DeviceArgs& args,
                         const std::vector<std::string>& precisions) {
   add_device_option(command, args);
   add_precision_option(command, args,
@@ -151,13 +151,13 @@ void add_device_options(CLI::App& command, DeviceArgs& args,
   add_opening_options(command, args);
 }
 
-CLI::Option* add_batch_option(CLI::App& command, int64_t& batch, const std::string& description) {
+Option* add_batch_option(Command& command, int64_t& batch, const std::string& description) {
   return command.add_option("--batch", batch, description)
       ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{65536}));
+      ->check(in_range(int64_t{1}, int64_t{65536}));
 }
 
-void add_view_options(CLI::App& command, ViewArgs& args) {
+void add_view_options(Command& command, ViewArgs& args) {
   add_batch_option(command, args.batch, "Views a run (as many as suit the device)");
   command.add_flag("--ten-crop", args.ten_crop, "Average corners, centre and their mirror images");
   command
@@ -166,12 +166,12 @@ void add_view_options(CLI::App& command, ViewArgs& args) {
       ->type_name("N,N,...")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::Range(1, 8192));
+      ->check(in_range(1, 8192));
 }
 
-CLI::Option* add_step_options(CLI::App& command, DeviceArgs& args, bool& train,
-                              const std::string& description) {
-  CLI::Option* option = command.add_flag("--train", train, description);
+Option* add_step_options(Command& command, DeviceArgs& args, bool& train,
+                         const std::string& description) {
+  Option* option = command.add_flag("--train", train, description);
   add_device_options(command, args, {"fp32", "fp16", "bf16", "mixed"});
   command.get_option("--precision")
       ->description("Of what is stored: fp32, fp16, which --train calls mixed, or bf16 (fp32)");
@@ -184,19 +184,19 @@ Status check_step_options(const DeviceArgs& args, bool train) {
   return {};
 }
 
-CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing) {
+Option* add_checkpointing_option(Command& command, Checkpointing& checkpointing) {
   const auto choose = [&checkpointing](const std::string& name) {
     checkpointing = *find_checkpointing(name);
   };
   return command
-      .add_option_function<std::string>("--checkpointing", choose,
-                                        "Activations to make again, for less memory: none, cheap, "
-                                        "blocks (none)")
+      .add_option_function("--checkpointing", choose,
+                           "Activations to make again, for less memory: none, cheap, "
+                           "blocks (none)")
       ->type_name("NAME")
-      ->check(CLI::IsMember(checkpointing_names()));
+      ->check(one_of(checkpointing_names()));
 }
 
-void add_json_option(CLI::App& command, bool& json) {
+void add_json_option(Command& command, bool& json) {
   command.add_flag("--json", json, "Print one JSON object");
 }
 
@@ -276,29 +276,6 @@ std::string_view training_precision_name(Precision precision) {
 
 std::string driver_text(const DeviceInfo& info) {
   return info.driver_info.empty() ? info.driver_name : info.driver_name + " " + info.driver_info;
-}
-
-std::string command_line(const CLI::App& command) {
-  std::string line = "caldera " + command.get_name();
-  const auto add = [&](const std::string& word) {
-    const bool plain =
-        !word.empty() && word.find_first_of(" \t\n'\"\\$&|;<>()*?[]{}#~`!") == std::string::npos;
-    line += plain ? " " + word : " '" + CLI::detail::find_and_replace(word, "'", "'\\''") + "'";
-  };
-  // An option is there once for each time that it was typed, and has the values of them all.
-  std::vector<const CLI::Option*> seen;
-  for (const CLI::Option* option : command.parse_order()) {
-    if (std::find(seen.begin(), seen.end(), option) != seen.end()) continue;
-    seen.push_back(option);
-    const bool flag = option->get_expected_max() == 0;
-    if (flag) add(option->get_name());
-    for (const std::string& value : option->results()) {
-      if (flag) break;
-      if (!option->get_positional()) add(option->get_name());
-      add(value);
-    }
-  }
-  return line;
 }
 
 fs::path cache_dir() {

@@ -2,7 +2,6 @@
 // device, the views of an image. The environment is read here and nowhere below.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -14,6 +13,8 @@
 #include "caldera/predictor.h"
 #include "caldera/result.h"
 #include "caldera/tensor.h"
+
+#include "tools/options.h"
 
 namespace caldera::tool {
 
@@ -46,37 +47,37 @@ struct ViewArgs {
 };
 
 // --arch, --preprocess, --labels, --seed.
-void add_model_options(CLI::App& command, ModelArgs& args);
-void add_seed_option(CLI::App& command, uint64_t& seed, const std::string& description);
+void add_model_options(Command& command, ModelArgs& args);
+void add_seed_option(Command& command, uint64_t& seed, const std::string& description);
 // A positional argument for one model, and the options above. Required, without a model to take in
 // its place.
-void add_model_file(CLI::App& command, ModelArgs& args, const std::string& name,
+void add_model_file(Command& command, ModelArgs& args, const std::string& name,
                     const std::string& description, const std::string& otherwise = {});
 // The same, as MODEL.
-void add_model(CLI::App& command, ModelArgs& args, const std::string& otherwise = {});
+void add_model(Command& command, ModelArgs& args, const std::string& otherwise = {});
 // --model, any number of times: an ensemble in place of MODEL.
-void add_ensemble(CLI::App& command, ModelArgs& args);
+void add_ensemble(Command& command, ModelArgs& args);
 // --device, --precision, --full-precision, --tune, --no-fuse, --no-cache, --validation.
-void add_device_options(CLI::App& command, DeviceArgs& args,
+void add_device_options(Command& command, DeviceArgs& args,
                         const std::vector<std::string>& precisions = {"fp32", "fp16", "bf16"});
 // The same with --train, for commands that do either: fp16 has the name "mixed" then.
-CLI::Option* add_step_options(CLI::App& command, DeviceArgs& args, bool& train,
-                              const std::string& description);
+Option* add_step_options(Command& command, DeviceArgs& args, bool& train,
+                         const std::string& description);
 Status check_step_options(const DeviceArgs& args, bool train);
 // Of those, for commands that choose the rest themselves: --device; --no-cache, --validation.
-void add_device_option(CLI::App& command, DeviceArgs& args);
-void add_opening_options(CLI::App& command, DeviceArgs& args);
+void add_device_option(Command& command, DeviceArgs& args);
+void add_opening_options(Command& command, DeviceArgs& args);
 // --precision, of these names: fp32, fp16, bf16, mixed; --full-precision.
-void add_precision_option(CLI::App& command, DeviceArgs& args, const std::string& description,
+void add_precision_option(Command& command, DeviceArgs& args, const std::string& description,
                           const std::vector<std::string>& names);
 // --batch: of what, the description says.
-CLI::Option* add_batch_option(CLI::App& command, int64_t& batch, const std::string& description);
+Option* add_batch_option(Command& command, int64_t& batch, const std::string& description);
 // --batch, --ten-crop, --scales.
-void add_view_options(CLI::App& command, ViewArgs& args);
+void add_view_options(Command& command, ViewArgs& args);
 // --checkpointing: of training steps.
-CLI::Option* add_checkpointing_option(CLI::App& command, Checkpointing& checkpointing);
+Option* add_checkpointing_option(Command& command, Checkpointing& checkpointing);
 // --json.
-void add_json_option(CLI::App& command, bool& json);
+void add_json_option(Command& command, bool& json);
 
 Result<Model> load_model(const std::string& name, const ModelArgs& args);
 // The one model of a command without ensembles.
@@ -101,9 +102,6 @@ std::string driver_text(const DeviceInfo& info);
 Result<Predictor> make_predictor(const Device& device, const std::vector<Model>& models,
                                  const ViewArgs& views, const DeviceArgs& device_args,
                                  size_t images);
-
-// What was typed, so that a shell does it again: "caldera finetune net.pth 'my photos' --epochs 5".
-std::string command_line(const CLI::App& command);
 
 // $XDG_CACHE_HOME/caldera, else ~/.cache/caldera; empty where neither variable is set.
 std::filesystem::path cache_dir();

@@ -149,9 +149,9 @@ Result<int> run_bench(const Args& args) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Action& action) {
+void add_bench(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "bench",
       "Time a network on a random input: the median and spread of runs, images and\n"
       "floating-point operations a second, and their share of what the device was just measured\n"
@@ -159,7 +159,7 @@ void add_bench(CLI::App& app, Action& action) {
   add_model(*command, args->model, "resnet50");
   add_size_options(*command, args->size);
   add_repeat_option(*command, args->repeat, "Timed runs, after two that are not (20)");
-  CLI::Option* train =
+  Option* train =
       add_step_options(*command, args->device, args->train,
                        "Time training steps: forward, loss, backward, SGD with momentum");
   add_checkpointing_option(*command, args->checkpointing)->needs(train);

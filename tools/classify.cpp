@@ -130,9 +130,9 @@ Result<int> run_classify(const Args& given) {
 
 }  // namespace
 
-void add_classify(CLI::App& app, Action& action) {
+void add_classify(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "classify",
       "Name what images show. Where --model stands in place of MODEL, every argument is an\n"
       "image.");
@@ -142,7 +142,7 @@ void add_classify(CLI::App& app, Action& action) {
   add_ensemble(*command, args->model);
   command->add_option("--top", args->top, "Classes to show of each image (5)")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
+      ->check(in_range(int64_t{1}, int64_t{1000000}));
   add_view_options(*command, args->views);
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);

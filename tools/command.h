@@ -3,11 +3,13 @@
 // command's failures never mix with the parser's.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "caldera/result.h"
+
+#include "tools/options.h"
 
 namespace caldera::tool {
 
@@ -20,25 +22,25 @@ inline constexpr int kExitInterrupted = 130;  // As shells count Ctrl-C: 128 + S
 using Action = std::function<Result<int>()>;
 
 // Each one adds its subcommand to `app`; parsing that subcommand sets `action`.
-void add_devices(CLI::App& app, Action& action);
-void add_models(CLI::App& app, Action& action);
-void add_inspect(CLI::App& app, Action& action);
-void add_convert(CLI::App& app, Action& action);
-void add_classify(CLI::App& app, Action& action);
-void add_run(CLI::App& app, Action& action);
-void add_eval(CLI::App& app, Action& action);
-void add_finetune(CLI::App& app, Action& action);
-void add_train(CLI::App& app, Action& action);
-void add_bench(CLI::App& app, Action& action);
-void add_profile(CLI::App& app, Action& action);
-void add_tune(CLI::App& app, Action& action);
-void add_verify(CLI::App& app, Action& action);
-void add_doctor(CLI::App& app, Action& action);
-void add_completion(CLI::App& app, Action& action);
+void add_devices(Commands& app, Action& action);
+void add_models(Commands& app, Action& action);
+void add_inspect(Commands& app, Action& action);
+void add_convert(Commands& app, Action& action);
+void add_classify(Commands& app, Action& action);
+void add_run(Commands& app, Action& action);
+void add_eval(Commands& app, Action& action);
+void add_finetune(Commands& app, Action& action);
+void add_train(Commands& app, Action& action);
+void add_bench(Commands& app, Action& action);
+void add_profile(Commands& app, Action& action);
+void add_tune(Commands& app, Action& action);
+void add_verify(Commands& app, Action& action);
+void add_doctor(Commands& app, Action& action);
+void add_completion(Commands& app, Action& action);
 
 // Runs `function(args)` when `command` was chosen.
 template <typename Args>
-void on_chosen(CLI::App& command, Action& action, std::shared_ptr<Args> args,
+void on_chosen(Command& command, Action& action, std::shared_ptr<Args> args,
                Result<int> (*function)(const Args&)) {
   command.callback(
       [&action, args, function] { action = [args, function] { return function(*args); }; });

@@ -1,5 +1,6 @@
 // `caldera completion SHELL`: a script made from the parser's own commands and options, so that it
 // knows whatever the program knows.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -211,20 +212,18 @@ std::string fish_script(const std::vector<CompletedCommand>& commands) {
 
 }  // namespace
 
-void add_completion(CLI::App& app, Action& action) {
+void add_completion(Commands& app, Action& action) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* command =
+  Command* command =
       app.add_subcommand("completion", "Print a shell's completion script: bash, zsh or fish.");
-  command->add_option("SHELL", *shell, "bash, zsh or fish")
-      ->required()
-      ->check(CLI::IsMember(kShells));
+  command->add_option("SHELL", *shell, "bash, zsh or fish")->required()->check(one_of(kShells));
   command->footer(
       "Example:\n"
       "  source <(caldera completion bash)\n"
       "  caldera completion fish > ~/.config/fish/completions/caldera.fish");
   command->callback([&app, &action, shell] {
     action = [&app, shell]() -> Result<int> {
-      const std::vector<CompletedCommand> commands = commands_of(app);
+      const std::vector<CompletedCommand> commands = commands_of(app.parser());
       fmt::print("{}", *shell == "bash"  ? bash_script(commands)
                        : *shell == "zsh" ? zsh_script(commands)
                                          : fish_script(commands));

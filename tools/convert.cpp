@@ -61,9 +61,9 @@ Result<int> run_convert(const Args& args) {
 
 }  // namespace
 
-void add_convert(CLI::App& app, Action& action) {
+void add_convert(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "convert",
       "Convert a checkpoint. OUT.safetensors is Caldera's own file: with architecture,\n"
       "preprocessing and labels inside. OUT.pth is a PyTorch state_dict with torchvision's\n"

@@ -76,9 +76,9 @@ Result<int> run_devices(const Args& args) {
 
 }  // namespace
 
-void add_devices(CLI::App& app, Action& action) {
+void add_devices(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "devices",
       "List the Vulkan devices, best first: the first one is taken unless --device or\n"
       "CALDERA_DEVICE names another by its number, a part of its name, or its UUID.");

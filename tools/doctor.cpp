@@ -274,9 +274,9 @@ Result<int> run_doctor(const Args& args) {
 
 }  // namespace
 
-void add_doctor(CLI::App& app, Action& action) {
+void add_doctor(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "doctor",
       "Say what of Vulkan this machine has, what is missing, and what to install. Exit status 1\n"
       "where no device is usable.");

@@ -237,9 +237,9 @@ Result<int> run_eval(const Args& given) {
 
 }  // namespace
 
-void add_eval(CLI::App& app, Action& action) {
+void add_eval(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "eval",
       "Measure accuracy over labelled images, a folder a class. A folder's class is the model's\n"
       "label of that name; where it has no such labels, the folders' sorted order.\n"
@@ -251,7 +251,7 @@ void add_eval(CLI::App& app, Action& action) {
   add_view_options(*command, args->views);
   command->add_option("--threads", args->threads, "Threads that decode images (one a core)")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(in_range(1, 1024));
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(

@@ -95,9 +95,9 @@ Result<int> run_train(const Args& given) {
 
 }  // namespace
 
-void add_finetune(CLI::App& app, Action& action) {
+void add_finetune(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "finetune",
       "Train a model further, on images in a folder a class. Where there are other classes, the\n"
       "model gets a new head. After each epoch it is validated and saved.");
@@ -115,14 +115,14 @@ void add_finetune(CLI::App& app, Action& action) {
   on_chosen(*command, action, args, run_finetune);
 }
 
-void add_train(CLI::App& app, Action& action) {
+void add_train(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "train",
       "Train an architecture from nothing, on images in a folder a class. Its classes are the\n"
       "folder's. After each epoch it is validated and saved.");
   command
-      ->add_option_function<std::string>(
+      ->add_option_function(
           "ARCH", [args](const std::string& name) { args->model.models = {name}; },
           "An architecture's name, as `caldera models` lists them")
       ->required();

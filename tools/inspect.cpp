@@ -260,7 +260,7 @@ Json to_json(const std::string& name, const FileFacts* file, const Result<Model>
   const Size2d input = model->input_size();
   json["architecture"] = model->architecture().full_name();
   json["input"] = {model->architecture().input_channels, input.h, input.w};
-  json["preprocess"] = Json::parse(caldera::to_json(model->preprocess()), nullptr, false);
+  json["preprocess"] = Json::parse(caldera::to_json(model->preprocess()));
   json["classes"] = model->architecture().classes;
   json["labels"] = model->labels();
   json["parameters"] = cost->parameters;
@@ -310,9 +310,9 @@ Result<int> run_inspect(const Args& args) {
 
 }  // namespace
 
-void add_inspect(CLI::App& app, Action& action) {
+void add_inspect(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "inspect",
       "Show what is in a model or checkpoint: architecture, tensors, parameters,\n"
       "multiply-adds and memory.");

@@ -65,7 +65,7 @@ int usage_exit(const CLI::App& app, const CLI::ParseError& error) {
   return print_error(usage_error(fmt::format("{}; see `{} --help`", what, help)));
 }
 
-void set_up(CLI::App& app, Action& action) {
+void set_up(CLI::App& app, Commands& commands, Action& action) {
   app.formatter(make_help_formatter());
   app.set_help_flag("-h,--help", "Show this help");
   app.set_version_flag("--version", "caldera " CALDERA_VERSION, "Show the version");
@@ -74,27 +74,28 @@ void set_up(CLI::App& app, Action& action) {
       "Exit status: 0 done, 1 failed, 2 bad usage or input, 130 training stopped by Ctrl-C.\n\n"
       "Example:\n"
       "  caldera classify resnet50.pth cat.jpg --labels imagenet.txt");
-  add_devices(app, action);
-  add_doctor(app, action);
-  add_models(app, action);
-  add_inspect(app, action);
-  add_convert(app, action);
-  add_classify(app, action);
-  add_eval(app, action);
-  add_run(app, action);
-  add_finetune(app, action);
-  add_train(app, action);
-  add_bench(app, action);
-  add_profile(app, action);
-  add_tune(app, action);
-  add_verify(app, action);
-  add_completion(app, action);
+  add_devices(commands, action);
+  add_doctor(commands, action);
+  add_models(commands, action);
+  add_inspect(commands, action);
+  add_convert(commands, action);
+  add_classify(commands, action);
+  add_eval(commands, action);
+  add_run(commands, action);
+  add_finetune(commands, action);
+  add_train(commands, action);
+  add_bench(commands, action);
+  add_profile(commands, action);
+  add_tune(commands, action);
+  add_verify(commands, action);
+  add_completion(commands, action);
 }
 
 int run(int argc, char** argv) {
   CLI::App app("Residual networks on any Vulkan GPU.", "caldera");
+  Commands commands(app);
   Action action;
-  set_up(app, action);
+  set_up(app, commands, action);
   if (const Status words = check_words(app, argc, argv); !words.ok()) {
     return print_error(words.error());
   }

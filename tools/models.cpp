@@ -45,9 +45,9 @@ Result<int> run_models(const Args& args) {
 
 }  // namespace
 
-void add_models(CLI::App& app, Action& action) {
+void add_models(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "models",
       "List the architectures. Parameters follow a name after a colon: resnet34:shortcut=c,\n"
       "cifar_resnet20:classes=100.");

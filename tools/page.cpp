@@ -43,7 +43,7 @@ std::string escaped(std::string_view text) {
 // JSON within a script element: a "</script>" in a string must not end it.
 std::string script_json(const Json& data) {
   std::string text;
-  for (const char c : data.dump(-1, ' ', false, Json::error_handler_t::replace)) {
+  for (const char c : data.dump()) {
     text += c == '<' ? "\\u003c" : std::string(1, c);
   }
   return text;

@@ -161,9 +161,9 @@ double Profile::share_of_roof(const Part& part) const {
   return part.multiply_adds > 0 ? part.gflops() / roof_gflops(part) : part.gbps() / peak.copy_gbps;
 }
 
-void add_profile(CLI::App& app, Action& action) {
+void add_profile(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "profile",
       "Show where a network's time goes, by layer and by kernel, and how near each comes to what\n"
       "the device can do: as tables, as a page with a roofline plot, as a trace.");

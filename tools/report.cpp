@@ -53,9 +53,7 @@ int print_error(const Error& error) {
 }
 
 void print_json(const Json& object) {
-  // File names need not be UTF-8; JSON must be.
-  const std::string text = object.dump(-1, ' ', false, Json::error_handler_t::replace);
-  fmt::print("{}\n", text);
+  fmt::print("{}\n", object.dump());
 }
 
 void Table::print() const {

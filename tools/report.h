@@ -3,17 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "caldera/result.h"
 
-namespace caldera::tool {
+#include "tools/json.h"
 
-// Keys stay in the order in which they are written.
-using Json = nlohmann::ordered_json;
+namespace caldera::tool {
 
 // One line on standard error: "caldera: message". Line breaks within become spaces.
 void print_note(std::string_view message);

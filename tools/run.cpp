@@ -108,17 +108,17 @@ Result<int> run_run(const Args& args) {
 
 }  // namespace
 
-void add_run(CLI::App& app, Action& action) {
+void add_run(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "run",
       "Run raw tensors through a model: float32 [N, C, H, W] in, logits [N, classes] out. Without\n"
       "--input, a seeded random tensor is timed.");
   add_model(*command, args->model);
-  CLI::Option* input =
+  Option* input =
       command->add_option("--input", args->input, "NumPy file of the input")->type_name("X.npy");
   command->add_option("--output", args->output, "NumPy file for the logits")->type_name("Y.npy");
-  for (CLI::Option* size : add_size_options(*command, args->size)) size->excludes(input);
+  for (Option* size : add_size_options(*command, args->size)) size->excludes(input);
   add_repeat_option(*command, args->repeat, "Timed runs (10 of a random input, else 1)");
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);

@@ -10,17 +10,17 @@
 
 namespace caldera::tool {
 
-std::vector<CLI::Option*> add_size_options(CLI::App& command, SizeArgs& args,
-                                           const std::string& batch_help) {
+std::vector<Option*> add_size_options(Command& command, SizeArgs& args,
+                                      const std::string& batch_help) {
   return {
       add_batch_option(command, args.batch, batch_help),
       command.add_option("--input-size", args.input_size, "Their height and width (the model's)")
           ->type_name("N")
-          ->check(CLI::Range(1, 8192))};
+          ->check(in_range(1, 8192))};
 }
 
-void add_repeat_option(CLI::App& command, int& repeat, const std::string& help, int most) {
-  command.add_option("--repeat", repeat, help)->type_name("N")->check(CLI::Range(1, most));
+void add_repeat_option(Command& command, int& repeat, const std::string& help, int most) {
+  command.add_option("--repeat", repeat, help)->type_name("N")->check(in_range(1, most));
 }
 
 Tensor make_input(const Model& model, const SizeArgs& size, uint64_t seed) {

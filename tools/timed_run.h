@@ -2,7 +2,6 @@
 // or given input on a device; runs are timed from the host, the copies in and out included.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -23,11 +22,11 @@ struct SizeArgs {
 };
 
 // --batch and --input-size. Both options, so that others may exclude them.
-std::vector<CLI::Option*> add_size_options(
-    CLI::App& command, SizeArgs& args,
+std::vector<Option*> add_size_options(
+    Command& command, SizeArgs& args,
     const std::string& batch_help = "Images of the random input (1)");
 // --repeat: how many runs, `most` at most. `help` says what for, and the default.
-void add_repeat_option(CLI::App& command, int& repeat, const std::string& help,
+void add_repeat_option(Command& command, int& repeat, const std::string& help,
                        int most = 1'000'000);
 
 // A seeded random input of that size.

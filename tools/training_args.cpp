@@ -18,13 +18,13 @@ namespace {
 
 constexpr int64_t kMost = int64_t{1} << 40;
 
-const CLI::Validator& positive() {
-  static const CLI::Validator check = CLI::Range(int64_t{1}, kMost);
+Check positive() {
+  static const Check check = in_range(int64_t{1}, kMost);
   return check;
 }
 
-const CLI::Validator& not_negative() {
-  static const CLI::Validator check = CLI::Range(0.0, 1e30);
+Check not_negative() {
+  static const Check check = in_range(0.0, 1e30);
   return check;
 }
 
@@ -32,53 +32,53 @@ std::string listed(const std::vector<std::string>& names) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-void add_data_options(CLI::App& command, TrainingArgs& args) {
+void add_data_options(Command& command, TrainingArgs& args) {
   command.add_option("--val", args.validation, "A folder of class folders to validate on")
       ->type_name("DIR");
   command
       .add_option("--val-split", args.validation_split,
                   "Without --val: the share of each class held back for it (0.1; 0: none)")
       ->type_name("X")
-      ->check(CLI::Range(0.0, 0.99));
+      ->check(in_range(0.0, 0.99));
   command
       .add_option("--augment", args.augment,
                   listed(augmentation_names()) + " (by the model's family)")
       ->type_name("NAME")
-      ->check(CLI::IsMember(augmentation_names()));
+      ->check(one_of(augmentation_names()));
   command
       .add_option("--erasing", args.erasing,
                   "Probability of setting a rectangle of an image to the mean (0)")
       ->type_name("X")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(in_range(0.0, 1.0));
   command.add_option("--mixup", args.mixup, "Mix images in pairs, by Beta(ALPHA, ALPHA) (0: not)")
       ->type_name("ALPHA")
       ->check(not_negative());
   command.add_option("--label-smoothing", args.label_smoothing, "Spread over all classes (0)")
       ->type_name("X")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(in_range(0.0, 1.0));
   command.add_option("--resize", args.resize, "The images' shorter side, over the model's")
       ->type_name("N")
-      ->check(CLI::Range(1, 8192));
+      ->check(in_range(1, 8192));
   command.add_option("--crop", args.crop, "The side of the square cut from that: the input")
       ->type_name("N")
-      ->check(CLI::Range(1, 8192));
+      ->check(in_range(1, 8192));
   command.add_flag("--no-shuffle", args.no_shuffle, "Batches in the order of the files");
   command.add_flag("--drop-last", args.drop_last, "Leave out an epoch's last batch if not full");
   command.add_option("--threads", args.threads, "Threads that decode images (one a core)")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(in_range(1, 1024));
 }
 
-void add_optimizer_options(CLI::App& command, TrainingArgs& args) {
+void add_optimizer_options(Command& command, TrainingArgs& args) {
   command.add_option("--optimizer", args.optimizer, "sgd, adam or adamw (sgd)")
       ->type_name("NAME")
-      ->check(CLI::IsMember({"sgd", "adam", "adamw"}));
+      ->check(one_of({"sgd", "adam", "adamw"}));
   command.add_option("--lr", args.learning_rate, "Learning rate; see below")
       ->type_name("X")
       ->check(not_negative());
   command.add_option("--momentum", args.momentum, "Of sgd (0.9)")
       ->type_name("X")
-      ->check(CLI::Range(0.0, 0.99999));
+      ->check(in_range(0.0, 0.99999));
   command.add_flag("--nesterov", args.nesterov, "Nesterov's momentum");
   command.add_option("--weight-decay", args.weight_decay, "(1e-4; 1e-2 of adamw)")
       ->type_name("X")
@@ -97,20 +97,20 @@ void add_optimizer_options(CLI::App& command, TrainingArgs& args) {
       .add_option("--ema", args.ema,
                   "Validate and write a moving average of the weights, of this decay (0: not)")
       ->type_name("X")
-      ->check(CLI::Range(0.0, 0.9999999));
+      ->check(in_range(0.0, 0.9999999));
 }
 
-void add_schedule_options(CLI::App& command, TrainingArgs& args) {
+void add_schedule_options(Command& command, TrainingArgs& args) {
   command
-      .add_option_function<std::string>(
+      .add_option_function(
           "--schedule",
           [&args](const std::string& name) { args.schedule.kind = *find_schedule(name); },
           listed(schedule_names()) + " (cosine)")
       ->type_name("NAME")
-      ->check(CLI::IsMember(schedule_names()));
+      ->check(one_of(schedule_names()));
   command.add_option("--warmup", args.schedule.warmup, "Steps that rise to the rate (0)")
       ->type_name("N")
-      ->check(CLI::Range(int64_t{0}, kMost));
+      ->check(in_range(int64_t{0}, kMost));
   command.add_option("--gamma", args.schedule.gamma, "Factor of step and multi-step (0.1)")
       ->type_name("X")
       ->check(not_negative());
@@ -126,7 +126,7 @@ void add_schedule_options(CLI::App& command, TrainingArgs& args) {
       ->check(not_negative());
 }
 
-void add_parameter_options(CLI::App& command, TrainingArgs& args) {
+void add_parameter_options(Command& command, TrainingArgs& args) {
   command
       .add_option("--freeze", args.parameters.freeze,
                   "Parameters to leave as they are: a module, or a name with *; repeatable")
@@ -138,15 +138,15 @@ void add_parameter_options(CLI::App& command, TrainingArgs& args) {
                   "head, layer4+head, all, or any modules joined by + (all)")
       ->type_name("NAMES");
   command
-      .add_option_function<std::string>(
+      .add_option_function(
           "--batch-norm",
           [&args](const std::string& mode) { args.frozen_batch_norm = mode == "frozen"; },
           "train: statistics of the batch; frozen: the running ones, which stay (train)")
       ->type_name("MODE")
-      ->check(CLI::IsMember({"train", "frozen"}));
+      ->check(one_of({"train", "frozen"}));
 }
 
-void add_file_options(CLI::App& command, TrainingArgs& args) {
+void add_file_options(Command& command, TrainingArgs& args) {
   command
       .add_option("-o,--output", args.output,
                   "The trained model: .safetensors, .pth or .pt; see below")
@@ -200,7 +200,7 @@ Status read_interval(const std::string& text, FitOptions& options) {
 
 }  // namespace
 
-void add_training_options(CLI::App& command, TrainingArgs& args, int64_t epochs) {
+void add_training_options(Command& command, TrainingArgs& args, int64_t epochs) {
   args.epochs = epochs;
   command.add_option("--epochs", args.epochs, fmt::format("Times through the images ({})", epochs))
       ->type_name("N")

@@ -1,7 +1,6 @@
 // The options that `finetune` and `train` share, and what they stand for in the library.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,12 +52,12 @@ struct TrainingArgs {
   std::string optimizer_state;
   std::string log;
   std::string report;
-  const CLI::App* command = nullptr;  // For the report's head.
+  const Command* command = nullptr;  // For the report's head.
   bool json = false;
 };
 
 // All but the positional arguments and the seed. `epochs`: to train for, unless told.
-void add_training_options(CLI::App& command, TrainingArgs& args, int64_t epochs);
+void add_training_options(Command& command, TrainingArgs& args, int64_t epochs);
 
 // The training and the validation folder, or one folder split.
 Result<FolderSplit> load_training_data(const TrainingArgs& args);

@@ -222,7 +222,7 @@ Result<TrainingReport> begin_report(const TrainingArgs& args, const Device& devi
                                     const FitOptions& options) {
   CALDERA_TRY(check_pages());
   const int64_t batch = std::min<int64_t>(options.batch, std::ssize(data.train.samples));
-  TrainingFacts facts{.command = command_line(*args.command),
+  TrainingFacts facts{.command = args.command->line(),
                       .data = fs::absolute(fs::path(args.folder) / "").parent_path().filename(),
                       .model = model.architecture().full_name(),
                       .classes = model.labels(),

@@ -124,9 +124,9 @@ Result<int> run_tune(const Args& args) {
 
 }  // namespace
 
-void add_tune(CLI::App& app, Action& action) {
+void add_tune(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "tune",
       "Measure every kernel on a model's own layers, check each against the CPU, and keep the\n"
       "fastest for later runs of any command on this device and driver.");

@@ -343,33 +343,24 @@ Result<int> run_verify(const Args& args) {
   return kExitFailed;
 }
 
-// CLI11's own names the whole range of a double.
-std::string positive_number(const std::string& text) {
-  double value = 0;
-  return CLI::detail::lexical_cast(text, value) && value > 0
-             ? std::string()
-             : fmt::format("{} is no number above 0", text);
-}
-
 }  // namespace
 
-void add_verify(CLI::App& app, Action& action) {
+void add_verify(Commands& app, Action& action) {
   auto args = std::make_shared<Args>();
-  CLI::App* command = app.add_subcommand(
+  Command* command = app.add_subcommand(
       "verify",
       "Hold this device's results against the CPU's, layer by layer. Errors are relative:\n"
       "|device - CPU| / |CPU|. Exit status 1 where one exceeds the tolerance, or where runs\n"
       "differ in any bit.");
   add_model(*command, args->model);
-  CLI::Option* input =
-      command->add_option("--input", args->input, "NumPy file of the input (random)")
-          ->type_name("X.npy");
+  Option* input = command->add_option("--input", args->input, "NumPy file of the input (random)")
+                      ->type_name("X.npy");
   add_batch_option(*command, args->batch, "Images of the random input (1)")->excludes(input);
   command
       ->add_option("--input-size", args->input_size,
                    "Its height and width (the model's, at most 64, as the CPU is slow)")
       ->type_name("N")
-      ->check(CLI::Range(1, 8192))
+      ->check(in_range(1, 8192))
       ->excludes(input);
   command
       ->add_option("--tolerance", args->tolerance,
@@ -377,7 +368,7 @@ void add_verify(CLI::App& app, Action& action) {
                    "fp16: layers 2e-3, logits 1e-2, beyond 200 layers 5e-2;\n"
                    "bf16: 8 times fp16's)")
       ->type_name("X")
-      ->check(positive_number);
+      ->check(above_zero());
   add_device_options(*command, args->device);
   add_json_option(*command, args->json);
   command->footer(

@@ -72,7 +72,7 @@ class Environment : public testing::Environment {
 }  // namespace
 
 bool sampling() {
-  static const bool on = !variable("CALDERA_TEST_SEED").empty();
+  static const bool on = !variable("CALDERA_TEST_SAMPLE").empty();
   return on;
 }
 
@@ -89,7 +89,7 @@ bool in_this_part(std::string_view name) {
 void set_sample_order() {
   if (!sampling()) return;
   GTEST_FLAG_SET(shuffle, true);
-  GTEST_FLAG_SET(random_seed, number(variable("CALDERA_TEST_SEED"), 1) % 100'000);
+  GTEST_FLAG_SET(random_seed, number(variable("CALDERA_TEST_SAMPLE"), 1) % 100'000);
 }
 
 }  // namespace caldera::test

@@ -14,6 +14,7 @@
 #include "runtime/device_impl.h"
 #include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
+#include "tests/graph/ops/share.h"
 #include "tests/graph/random_operands.h"
 #include "tests/graph/stored.h"
 #include "tests/graph/training_run.h"
@@ -196,9 +197,9 @@ std::vector<OpCase> max_pools() {
   return cases;
 }
 
-#define CALDERA_GRADIENTS(label, cases)                                                    \
-  INSTANTIATE_TEST_SUITE_P(label, EveryGradient, testing::ValuesIn(with_gradients(cases)), \
-                           test_name)
+#define CALDERA_GRADIENTS(label, cases)          \
+  INSTANTIATE_TEST_SUITE_P(label, EveryGradient, \
+                           testing::ValuesIn(shared_out(with_gradients(cases))), test_name)
 
 CALDERA_GRADIENTS(ResNetConvolutions, resnet_conv_cases());
 CALDERA_GRADIENTS(OddConvolutions, odd_conv_cases());
@@ -208,7 +209,7 @@ CALDERA_GRADIENTS(Pointwise, pointwise_cases());
 CALDERA_GRADIENTS(Rearranging, rearranging_cases());
 CALDERA_GRADIENTS(Linear, linear_cases());
 INSTANTIATE_TEST_SUITE_P(NotANumber, EveryNan, testing::ValuesIn(nan_gradients()), test_name);
-INSTANTIATE_TEST_SUITE_P(MaxPools, EveryTie, testing::ValuesIn(max_pools()), test_name);
+INSTANTIATE_TEST_SUITE_P(MaxPools, EveryTie, testing::ValuesIn(shared_out(max_pools())), test_name);
 
 // Batch-norm on inputs [N, C, ...], as a layer of a net that is trained.
 struct NormCase {
@@ -219,6 +220,11 @@ struct NormCase {
   BatchNormMode mode = BatchNormMode::kTrain;
   OptimizerAttrs optimizer{};
 };
+
+// Of which each driver runs one of those trained, and one of those frozen.
+std::string kind_of(const NormCase& test) {
+  return test.mode == BatchNormMode::kTrain ? "train" : "frozen";
+}
 
 void PrintTo(const NormCase& test, std::ostream* out) {
   *out << test.name;
@@ -262,7 +268,7 @@ TEST_P(EveryNormalization, MatchesTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(
     Norms, EveryNormalization,
-    testing::Values(
+    testing::ValuesIn(shared_out(std::vector<NormCase>{
         NormCase{"plain", {4, 16, 9, 7}},
         NormCase{"relu",
                  {8, 24, 16, 16},
@@ -289,7 +295,7 @@ INSTANTIATE_TEST_SUITE_P(
         NormCase{"hard_swish", {2, 3, 31, 29}, Activation::kHardSwish},
         NormCase{"frozen", {4, 12, 6, 6}, Activation::kRelu6, false, BatchNormMode::kFrozen},
         NormCase{
-            "frozen_residual", {4, 12, 6, 6}, Activation::kRelu, true, BatchNormMode::kFrozen}),
+            "frozen_residual", {4, 12, 6, 6}, Activation::kRelu, true, BatchNormMode::kFrozen}})),
     [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "runtime/device_impl.h"
 #include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
+#include "tests/graph/ops/share.h"
 #include "tests/graph/random_operands.h"
 #include "tests/support/device.h"
 #include "tests/support/sample.h"
@@ -225,14 +226,16 @@ std::string test_name(const testing::TestParamInfo<OpParam>& info) {
   return name;
 }
 
-// Every case in fp32 and fp16, and every third in bf16, which is other macros in the same shaders:
-// coverage.cpp sees to it that each variant runs on some case.
+// Every case in fp32 and fp16; in bf16, which is other macros in the same shaders, every third and
+// the first of each kind: coverage.cpp sees to it that each variant runs on some case.
 std::vector<OpParam> in_each_precision(const std::vector<OpCase>& cases) {
   std::vector<OpParam> params;
+  std::set<std::string> kinds;
   for (size_t i = 0; i < cases.size(); ++i) {
     params.emplace_back(cases[i], Precision::kFp32);
     params.emplace_back(cases[i], Precision::kFp16);
-    if (i % 3 == 0) params.emplace_back(cases[i], Precision::kBf16);
+    const bool first = kinds.insert(kind_of(cases[i])).second;
+    if (first || i % 3 == 0) params.emplace_back(cases[i], Precision::kBf16);
   }
   return params;
 }
@@ -241,20 +244,22 @@ std::vector<OpParam> in_each_precision(const std::vector<OpCase>& cases) {
   INSTANTIATE_TEST_SUITE_P(label, EveryKernel, testing::ValuesIn(in_each_precision(cases)), \
                            test_name)
 
-CALDERA_CASES(ResNetConvolutions, resnet_conv_cases());
-CALDERA_CASES(OddConvolutions, odd_conv_cases());
-CALDERA_CASES(GroupedConvolutions, grouped_conv_cases());
-CALDERA_CASES(Pools, pool_cases());
-CALDERA_CASES(Pointwise, pointwise_cases());
-CALDERA_CASES(Rearranging, rearranging_cases());
-CALDERA_CASES(Linear, linear_cases());
-CALDERA_CASES(NotANumber, nan_cases());
+CALDERA_CASES(ResNetConvolutions, shared_out(resnet_conv_cases()));
+CALDERA_CASES(OddConvolutions, shared_out(odd_conv_cases()));
+CALDERA_CASES(GroupedConvolutions, shared_out(grouped_conv_cases()));
+CALDERA_CASES(Pools, shared_out(pool_cases()));
+CALDERA_CASES(Pointwise, shared_out(pointwise_cases()));
+CALDERA_CASES(Rearranging, shared_out(rearranging_cases()));
+CALDERA_CASES(Linear, shared_out(linear_cases()));
+// All of them on every driver, which differ in what they make of a NaN.
+CALDERA_CASES(NotANumber, runs_whole_share() ? nan_cases() : shared_out(nan_cases()));
 
 // Costly, and so in one precision: halves take no path here that smaller images do not take.
-INSTANTIATE_TEST_SUITE_P(ResNetConvolutions, EveryKernelAtFullSize,
-                         testing::Combine(testing::ValuesIn(full_size_resnet_conv_cases()),
-                                          testing::Values(Precision::kFp32)),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(
+    ResNetConvolutions, EveryKernelAtFullSize,
+    testing::Combine(testing::ValuesIn(shared_out(full_size_resnet_conv_cases())),
+                     testing::Values(Precision::kFp32)),
+    test_name);
 
 }  // namespace
 }  // namespace caldera::test

@@ -17,6 +17,7 @@
 #include "graph/test_hooks.h"
 #include "tests/graph/small_blocks.h"
 #include "tests/support/device.h"
+#include "tests/support/share.h"
 
 namespace caldera {
 namespace {
@@ -94,6 +95,15 @@ bool affordable(const Device& device, int64_t work, bool fuse, int64_t batch) {
   return one_image || work <= affordable_work(device);
 }
 
+// One fused image runs on every driver. The others, counted by `turn`, lavapipe and lavapipe-next
+// have in turns, and SwiftShader a quarter, as far as it affords them.
+bool runs_elsewhere(int turn) {
+  if (test::takes_all_cases()) return false;
+  if (test::driver() == "lavapipe") return turn % 2 != 0;
+  if (test::driver() == "lavapipe-next") return turn % 2 == 0;
+  return test::driver() == "swiftshader" && turn % 4 != 0;
+}
+
 double tolerance(const Architecture& architecture) {
   return architecture.name.ends_with("1202") ? 1e-3 : 1e-4;
 }
@@ -103,7 +113,7 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNotAndInSmallBlocks) {
   REQUIRE_NETS()
   const nlohmann::json cases = read_cases();
   ASSERT_GT(cases.size(), 40u);
-  int checked = 0, left_out = 0;
+  int checked = 0, left_out = 0, elsewhere = 0, turn = 0;
   for (const nlohmann::json& entry : cases) {
     const Case net = read_case(entry);
     const std::string name = net.architecture.full_name();
@@ -112,6 +122,10 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNotAndInSmallBlocks) {
       int64_t spent = 0;
       for (const int64_t batch : {1, 3, 8}) {
         spent += image_work * batch;
+        if (!(fuse && batch == 1) && runs_elsewhere(turn++)) {
+          ++elsewhere;
+          continue;
+        }
         if (!affordable(device, spent, fuse, batch)) {
           ++left_out;
           continue;
@@ -134,16 +148,21 @@ TEST(Networks, LogitsArePyTorchsInEveryBatchFusedAndNotAndInSmallBlocks) {
       }
     }
   }
-  std::printf("%d runs checked; %d left out, for the time that they would take on this driver\n",
-              checked, left_out);
-  EXPECT_GT(checked, 60);
+  std::printf(
+      "%d runs checked, %d on another driver; %d left out, for the time that they would "
+      "take on this driver\n",
+      checked, elsewhere, left_out);
+  EXPECT_GT(checked, 40);
 }
 
 // Each variant of a convolution carries whole networks, not only the layers that it is chosen for.
+// A CPU driver compiles tiles for GPUs for seconds a layer: there the smallest stands for the
+// others in all networks but one.
 TEST(Networks, LogitsArePyTorchsByEveryConvolutionKernel) {
   CALDERA_REQUIRE_DEVICE(device);
   REQUIRE_NETS()
   const nlohmann::json cases = read_cases();
+  const bool cpu = device.info().type == DeviceType::kCpu;
   const std::set<std::string> chosen{"cifar_resnet20", "resnext50_32x4d", "preact_resnet34"};
   for (const nlohmann::json& entry : cases) {
     if (!chosen.contains(entry["architecture"].get<std::string>())) continue;
@@ -152,6 +171,11 @@ TEST(Networks, LogitsArePyTorchsByEveryConvolutionKernel) {
     const Graph graph = build_graph(net.architecture, 1, net.size).value();
     for (const std::string& kernel : kernel_names()) {
       if (!kernel.starts_with("conv2d_")) continue;
+      const bool tile =
+          kernel.find("_gemm_") != kernel.npos || kernel.find("_coopmat") != kernel.npos;
+      if (cpu && tile && !kernel.ends_with("_32x32") && net.architecture.name != "cifar_resnet20") {
+        continue;
+      }
       SessionOptions options;
       options.kernels = {kernel};
       auto session = Session::create(device, graph, net.weights, options);
