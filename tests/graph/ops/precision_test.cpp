@@ -14,6 +14,7 @@
 #include "graph/half.h"
 #include "graph/test_hooks.h"
 #include "runtime/device_impl.h"
+#include "tests/graph/ops/coverage.h"
 #include "tests/graph/random_operands.h"
 #include "tests/graph/small_net.h"
 #include "tests/support/device.h"
@@ -87,6 +88,9 @@ TEST_P(AskedFor, LayersInFullPrecisionAreStoredAsFloats) {
   const double error = relative_l2(run(stem), expected());
   EXPECT_GT(error, 1e-5);
   EXPECT_LE(error, 5e-3 * rounding_in_halves(GetParam()));
+  for (const std::string& kernel : stem->kernels()) {
+    if (kernel == "convert_vector") count_as_reached(kernel, GetParam());
+  }
   const Graph& ran = stem->graph();
   std::set<Storage> storages;
   for (const Node& node : ran.nodes) storages.insert(ran.value(node.output()).storage.value());
