@@ -2,7 +2,7 @@
 // max(), clamp() and exp() then make of one what they like, isnan() may be false, and NVIDIA's
 // compiler turns `y < 0 ? 0 : y` into a max() that gives 0. Bits are whole numbers, of which a
 // driver assumes nothing. A test reads every shader's SPIR-V for what goes past this file
-// (tests/runtime/nan_test.cpp).
+// (tests/runtime/shaders_test.cpp).
 #ifndef CALDERA_NAN_GLSL
 #define CALDERA_NAN_GLSL
 
