@@ -45,6 +45,7 @@ class Planner {
                  plan.workspaces) {}
 
   Status run() {
+    CALDERA_TRY(check_counts());
     plan_.owners.resize(plan_.graph.values.size());
     for (size_t i = 0; i < plan_.owners.size(); ++i) plan_.owners[i] = static_cast<ValueId>(i);
     for (uint32_t i = 0; i < plan_.graph.inputs.size(); ++i) CALDERA_TRY(emit_input(i));
@@ -284,6 +285,23 @@ class Planner {
       return {};
     }
     return too_large(fmt::format("{} ({})", node.name, op_name(node.kind())), refused);
+  }
+
+  // Shaders count in 32 bits, and a few count the elements of the whole batch, however it is cut.
+  Status check_counts() const {
+    for (const Value& value : plan_.graph.values) {
+      if (value.role != ValueRole::kActivation && value.role != ValueRole::kInput) continue;
+      const auto batch = static_cast<uint64_t>(value.shape[0]);
+      const auto image = static_cast<uint64_t>(element_count(value.shape)) / batch;
+      const uint64_t stored =
+          image / static_cast<uint64_t>(value.shape[1]) * stored_vectors(value.shape[1]) * 4;
+      if (batch <= UINT32_MAX / stored) continue;
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("{}: a batch of {} has more elements here than the {} that shaders "
+                               "count: a batch of {} would fit",
+                               value.name, batch, UINT32_MAX, UINT32_MAX / stored)};
+    }
+    return {};
   }
 
   // Activations were cut to fit; this catches weights that are more than a device binds.

@@ -88,7 +88,7 @@ struct DispatchTime {
 struct LayerMemory {
   NodeId node = NodeId::kNone;
   uint64_t output_bytes = 0;     // Of its output in the arena; 0 where that is its input's memory.
-  uint32_t output_block = 0;     // Which of SessionStats::arena_blocks its output lies in.
+  uint32_t output_block = 0;     // Which of SessionStats::arena_blocks its first output lies in.
   uint64_t workspace_bytes = 0;  // In the arena too, while it runs.
   uint64_t weights_bytes = 0;    // Those that it shares with other layers included.
   uint64_t alive_bytes = 0;      // The most that the arena holds for anyone while it runs.

@@ -94,6 +94,17 @@ TEST(Plan, SaysWhatBatchFitsWhereNoCutIsAligned) {
   EXPECT_THAT(made.error().message, HasSubstr("a batch of 25 would fit"));
 }
 
+// Of 65,536 elements an image, on a device that would hold them.
+TEST(Plan, RefusesMoreElementsThanShadersCount) {
+  Capabilities limits = smallest_device();
+  limits.max_allocation_size = uint64_t{1} << 40;
+  const auto made = plan(limits, conv_net({70'000, 64, 32, 32}, 64));
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(made.error().message, HasSubstr("a batch of 65535 would fit"));
+  EXPECT_TRUE(plan(limits, conv_net({65'535, 64, 32, 32}, 64)).ok());
+}
+
 TEST(Plan, RefusesWeightsTooLargeAndNamesTheLayer) {
   Capabilities limits = smallest_device();
   limits.max_storage_buffer_range = 20'000;
