@@ -17,12 +17,14 @@
 #include "caldera/session.h"
 
 #include "graph/kernel.h"
+#include "graph/precision.h"
 #include "graph/test_hooks.h"
 #include "runtime/device_impl.h"
 #include "tests/graph/ops/coverage.h"
 #include "tests/graph/ops/op_case.h"
 #include "tests/graph/ops/share.h"
 #include "tests/graph/random_operands.h"
+#include "tests/graph/stored.h"
 #include "tests/support/device.h"
 #include "tests/support/sample.h"
 
@@ -69,8 +71,8 @@ std::vector<std::string> variants_of(OpKind kind) {
 std::vector<std::string> variants_to_run(const Device& device, const OpCase& test,
                                          Precision precision) {
   std::vector<std::string> names = variants_of(test.graph.nodes[0].kind());
-  const KernelContext context{device.impl().capabilities(), test.graph, test.graph.nodes[0],
-                              precision};
+  const Graph graph = stored(test.graph, storage_of(precision));
+  const KernelContext context{device.impl().capabilities(), graph, graph.nodes[0]};
   std::set<std::string_view> taking;
   for (const KernelVariant& variant : kernel_variants(test.graph.nodes[0].kind())) {
     if (!variant.supported || variant.supported(context)) taking.insert(variant.name);
