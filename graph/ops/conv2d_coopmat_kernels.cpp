@@ -49,6 +49,8 @@ bool divides(const Capabilities& capabilities, const Tile& tile, const Cooperati
   const uint32_t channels8 = tile.channels / 8;
   return tile.part_pixels % fit.shape.m == 0 && tile.part_channels % fit.shape.n == 0 &&
          fit.shape.n % 8 == 0 && fit.shape.k % 8 == 0 && fit.step % fit.shape.k == 0 &&
+         // A pixel of a subgroup's part is finished by whole lanes.
+         capabilities.subgroup_size % (tile.part_channels / 8) == 0 &&
          // Every invocation loads as much as any other.
          invocations % step8 == 0 && invocations % channels8 == 0 &&
          tile.pixels * step8 % invocations == 0 && fit.step * channels8 % invocations == 0;
@@ -90,7 +92,7 @@ void emit(Emitter& emitter, const Node& node) {
   dispatch.constants.insert(
       dispatch.constants.end(),
       {tile.pixels, tile.channels, step, tile.part_pixels, tile.part_channels, shape.m, shape.n,
-       shape.k, lanes, uint32_t{pairs}, emitter.rolls_stores()});
+       shape.k, lanes, uint32_t{pairs}, emitter.rolls_stores(), p.epilogue});
   dispatch.required_subgroup_size = lanes;
 }
 

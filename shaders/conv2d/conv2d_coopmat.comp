@@ -44,6 +44,9 @@ layout(constant_id = 9) const uint kLanes = 32;  // Of a subgroup.
 layout(constant_id = 10) const bool kPairs = false;
 #define ROLLED_CONSTANT 11
 #include "../common/rolled.glsl"
+// As Conv2dParams has it, which says so too late: branches would keep loads from being under way
+// together.
+layout(constant_id = 12) const uint kEpilogue = 0;
 
 layout(std430, binding = 0) readonly buffer Input { uvec4 x[]; };         // [pixel][in_c4 / 2]
 layout(std430, binding = 0) readonly buffer FewChannels { uvec2 x4[]; };  // [pixel], with kPairs
@@ -198,39 +201,51 @@ uvec2 halves_of(vec4 floats) {
   return uvec2(packFloat2x16(f16vec2(floats.xy)), packFloat2x16(f16vec2(floats.zw)));
 }
 
-// The epilogue of eight channels, which lie at `to` in the output.
-uvec4 finish(vec4 low, vec4 high, uint block8, uint to) {
-  if ((p.epilogue & kEpilogueBias) != 0) {
-    low += bias[block8 * 2];
-    high += bias[block8 * 2 + 1];
-  }
-  if ((p.epilogue & kEpilogueResidual) != 0) {
-    uvec4 added = residual[to];
-    low += floats_of(added.xy);
-    high += floats_of(added.zw);
-  }
-  low = zero_tail(activate(low, p.epilogue & kEpilogueActivationMask), block8 * 2, p.out_c);
-  high = zero_tail(activate(high, p.epilogue & kEpilogueActivationMask), block8 * 2 + 1, p.out_c);
-  return uvec4(halves_of(low), halves_of(high));
-}
+const uint kPartChannels8 = kPartChannels / 8;
+const uint kRowsAPass = kLanes / kPartChannels8;  // Pixels that a subgroup finishes at a time.
+const uint kPasses = (kM + kRowsAPass - 1) / kRowsAPass;
 
+// A lane finishes the same eight channels of every kRowsAPass-th pixel.
 void store(Tile tile) {
+  uint lane = gl_SubgroupInvocationID;
+  uint column8 = lane % kPartChannels8;
+  uint first_row = lane / kPartChannels8;
+  uint block8 = tile.first8 + part_column() / 8 + column8;
+  uint inside8 = min(block8, tile.last8);
+  vec4 low_bias = vec4(0), high_bias = vec4(0);
+  if ((kEpilogue & kEpilogueBias) != 0) {
+    low_bias = bias[inside8 * 2];
+    high_bias = bias[inside8 * 2 + 1];
+  }
   uint own = gl_SubgroupID * kM * kResultRow;
   [[unroll]] for (uint i = 0; i < kRows; ++i) {
     [[unroll]] for (uint j = 0; j < kColumns; ++j) {
       coopMatStore(sums[i * kColumns + j], staged, own + j * kN / 4, kResultRow,
                    gl_CooperativeMatrixLayoutRowMajor);
     }
+    uint first_pixel = tile.first_pixel + part_row() + i * kM + first_row;
+    uvec4 added[kPasses];
+    [[unroll]] for (uint pass = 0; pass < kPasses; ++pass) {
+      uint pixel = min(first_pixel + pass * kRowsAPass, p.pixels - 1);
+      if ((kEpilogue & kEpilogueResidual) != 0) {
+        added[pass] = residual[pixel * (p.out_c4 / 2) + inside8];
+      }
+    }
     subgroupBarrier();
-    for (uint v = gl_SubgroupInvocationID; v < kM * (kPartChannels / 8); v += kLanes) {
-      uint row = v / (kPartChannels / 8);
-      uint column8 = v % (kPartChannels / 8);
-      uint pixel = tile.first_pixel + part_row() + i * kM + row;
-      uint block8 = tile.first8 + part_column() / 8 + column8;
-      if (pixel < p.pixels && block8 <= tile.last8) {
-        uint from = own + row * kResultRow + column8 * 2;
-        uint to = pixel * (p.out_c4 / 2) + block8;
-        y[to] = finish(uintBitsToFloat(staged[from]), uintBitsToFloat(staged[from + 1]), block8, to);
+    [[unroll]] for (uint pass = 0; pass < kPasses; ++pass) {
+      uint row = first_row + pass * kRowsAPass;
+      uint from = own + min(row, kM - 1) * kResultRow + column8 * 2;
+      vec4 low = uintBitsToFloat(staged[from]) + low_bias;
+      vec4 high = uintBitsToFloat(staged[from + 1]) + high_bias;
+      if ((kEpilogue & kEpilogueResidual) != 0) {
+        low += floats_of(added[pass].xy);
+        high += floats_of(added[pass].zw);
+      }
+      low = zero_tail(activate(low, kEpilogue & kEpilogueActivationMask), block8 * 2, p.out_c);
+      high = zero_tail(activate(high, kEpilogue & kEpilogueActivationMask), block8 * 2 + 1, p.out_c);
+      uint pixel = first_pixel + pass * kRowsAPass;
+      if (row < kM && pixel < p.pixels && block8 <= tile.last8) {
+        y[pixel * (p.out_c4 / 2) + block8] = uvec4(halves_of(low), halves_of(high));
       }
     }
     subgroupBarrier();
