@@ -27,7 +27,7 @@ enum class WeightLayout : uint8_t {
   kVector,     // [C] -> [Cs]; f32 always.
   kOhwi,       // [O, I, KH, KW] -> [Os][KH][KW][I4 * 4]; a matrix [O, I] -> [Os][I4 * 4]
   kPanels,     // [O, I, KH, KW] -> [O8][KH][KW][I4][8][4], O8 panels of eight output channels.
-  kHwio,       // [O, I, KH, KW] -> [KH][KW][I4 * 4][Os]; a matrix [O, I] -> [I4 * 4][Os]
+  kHwio,       // [O, I, KH, KW] -> [KH][KW][Is][Os]; a matrix [O, I] -> [Is][Os]
   kTapsFirst,  // Depthwise [C, 1, KH, KW] -> [KH][KW][Cs]
   kWinograd2,  // [O, I, 3, 3], transformed -> 16 times [O8][I4][8][4]; f32 always.
   kWinograd4,  // The same 36 times.

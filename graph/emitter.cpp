@@ -20,8 +20,9 @@ uint64_t packed_bytes(const Shape& shape, WeightLayout layout, Storage storage) 
     case WeightLayout::kVector:
       return rows * sizeof(float);
     case WeightLayout::kOhwi:
-    case WeightLayout::kHwio:
       return rows * taps * inputs4 * vector;
+    case WeightLayout::kHwio:
+      return rows * taps * stored_vectors(shape[1]) * vector;
     case WeightLayout::kPanels:
       return packed_panels * taps * element_bytes(storage);
     case WeightLayout::kTapsFirst:
@@ -108,7 +109,8 @@ void Emitter::pack(const PackedWeight& weight, const Binding& packed) {
   std::vector<uint32_t> constants = {static_cast<uint32_t>(weight.layout),
                                      weight.transpose.has_value(), whole};
   // A tap between four channels and four an invocation.
-  uint64_t invocations = round_up(p.outputs, 8) / 4 * vectors(shape[1]) * p.kernel_h * p.kernel_w;
+  uint64_t invocations =
+      round_up(p.outputs, 8) / 4 * stored_vectors(shape[1]) * p.kernel_h * p.kernel_w;
   const bool two = weight.layout == WeightLayout::kWinograd2;
   if (two || weight.layout == WeightLayout::kWinograd4) {
     shader = ShaderId::pack_winograd;

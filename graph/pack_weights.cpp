@@ -78,13 +78,13 @@ void pack_panels(const Scaled& weight, std::span<Element> packed) {
   }
 }
 
-// [O, I, KH, KW] or [O, I] -> [taps][I4 * 4][Os]
+// [O, I, KH, KW] or [O, I] -> [taps][Is][Os]
 template <typename Element>
 void pack_hwio(const Scaled& weight, std::span<Element> packed) {
   const size_t inputs = weight.extent(1);
   const size_t taps = weight.taps();
   const size_t columns = size_t{stored_vectors(weight.shape[0])} * 4;
-  const size_t rows = size_t{vectors(weight.shape[1])} * 4;
+  const size_t rows = size_t{stored_vectors(weight.shape[1])} * 4;
   for (size_t tap = 0; tap < taps; ++tap) {
     for (size_t i = 0; i < inputs; ++i) {
       Element* to = packed.data() + (tap * rows + i) * columns;

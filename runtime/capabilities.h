@@ -77,6 +77,7 @@ struct Capabilities {
   uint32_t timestamp_bits = 0;   // That count, of a timestamp; 0: the queue has none.
   double timestamp_seconds = 0;  // Of one tick.
 
+  uint32_t processors = 0;     // That run workgroups side by side; 0 where the driver does not say.
   uint32_t subgroup_size = 0;  // The driver's default.
   uint32_t min_subgroup_size = 0;
   uint32_t max_subgroup_size = 0;

@@ -97,6 +97,12 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
   VkPhysicalDeviceSubgroupSizeControlProperties size_control_properties{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES, .pNext = known};
   if (size_control) known = &size_control_properties;
+  VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV, .pNext = known};
+  if (lists(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) known = &nvidia;
+  VkPhysicalDeviceShaderCorePropertiesAMD amd{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD, .pNext = known};
+  if (lists(extensions, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) known = &amd;
   VkPhysicalDeviceVulkan12Properties properties12{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES, .pNext = known};
   VkPhysicalDeviceVulkan11Properties properties11{
@@ -134,6 +140,8 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
   out.max_storage_texel_buffers =
       std::min(limits.maxPerStageDescriptorStorageImages, limits.maxDescriptorSetStorageImages);
   out.texel_buffer_alignment = limits.minTexelBufferOffsetAlignment;
+  out.processors = nvidia.shaderSMCount + amd.shaderEngineCount * amd.shaderArraysPerEngineCount *
+                                              amd.computeUnitsPerShaderArray;
   out.subgroup_size = properties11.subgroupSize;
   out.min_subgroup_size = out.max_subgroup_size = out.subgroup_size;
   out.subgroup_shuffle =

@@ -11,11 +11,16 @@
 
 namespace caldera {
 
-// A GPU between an integrated and a large one. Multiply-adds a second are of one of its processors.
+// Multiply-adds a second of one of a GPU's processors, as an H200's were measured: by its vector
+// units, in fp32, and by its matrix units on halves, in tiles that are as good as tiles get.
+constexpr double kGpuRate = 230e9;
+constexpr double kGpuMatrixRate = 1.2e12;
+// The processors of a GPU whose driver does not tell.
 constexpr double kGpuProcessors = 96;
-constexpr double kGpuRate = 100e9;        // By its vector units, in fp32: 64 lanes at 1.6 GHz.
-constexpr double kGpuMatrixRate = 800e9;  // By its matrix units, on halves.
-constexpr double kGpuDispatch = 3e-6;     // Seconds until a dispatch is under way.
+inline double processors_of(const Capabilities& capabilities) {
+  return capabilities.processors > 0 ? capabilities.processors : kGpuProcessors;
+}
+constexpr double kGpuDispatch = 3e-6;  // Seconds until a dispatch is under way.
 
 // What a kernel reaches: on a GPU as a part of a processor's rate, on a software driver as
 // multiply-adds a second of the whole.
@@ -30,7 +35,7 @@ inline double guessed_seconds(const Capabilities& capabilities, double workgroup
                               double multiply_adds, KernelRate rate,
                               double processor_rate = kGpuRate) {
   if (capabilities.cpu) return workgroups * multiply_adds / rate.cpu;
-  const double waves = std::ceil(workgroups / kGpuProcessors);
+  const double waves = std::ceil(workgroups / processors_of(capabilities));
   return kGpuDispatch + waves * multiply_adds / (rate.gpu * processor_rate);
 }
 

@@ -39,6 +39,10 @@ bool is_matrix_product(const KernelContext& context) {
       !groups_are_whole_vectors(Conv2dProblem(context), 4)) {
     return false;
   }
+  // The inputs of a group stand side by side, and so do rows of its weights.
+  const bool grouped = std::holds_alternative<Conv2dAttrs>(context.node.attrs) &&
+                       std::get<Conv2dAttrs>(context.node.attrs).groups > 1;
+  if (grouped && weight[1] > 4 && weight[1] % 8 != 0) return false;
   return packed_bytes(weight, WeightLayout::kHwio, context.storage()) <=
          context.capabilities.max_storage_buffer_range;
 }
@@ -72,7 +76,7 @@ uint64_t product_tiles(const shader::Conv2dParams& p, uint32_t pixels, uint32_t 
 }
 
 double tile_work(const shader::Conv2dParams& p, uint32_t pixels, uint32_t channels, uint32_t step) {
-  const uint64_t k = uint64_t{p.kernel_h} * p.kernel_w * vectors(p.group_in) * 4;
+  const uint64_t k = uint64_t{p.kernel_h} * p.kernel_w * stored_vectors(p.group_in) * 4;
   return static_cast<double>(round_up(k, step)) * pixels * channels;
 }
 

@@ -11,8 +11,10 @@ namespace caldera {
 
 namespace {
 
-// So many for each processor that the last ones to end keep few waiting.
-constexpr auto kWorkgroups = static_cast<uint64_t>(4 * kGpuProcessors);
+// As many for each processor as let the last ones to end keep few waiting.
+uint64_t wanted_workgroups(const Capabilities& capabilities) {
+  return static_cast<uint64_t>(4 * processors_of(capabilities));
+}
 
 uint64_t pixels_in_all(const WeightGradientProblem& problem) {
   return static_cast<uint64_t>(problem.dy.n * problem.dy.pixels());
@@ -34,15 +36,16 @@ uint64_t gradient_tiles(const WeightGradientProblem& problem, const GradientTile
   return groups * ceil_div(channels, tile.channels) * ceil_div(problem.places(), tile.places());
 }
 
-uint64_t gradient_parts(const WeightGradientProblem& problem, const GradientTile& tile) {
-  const uint64_t wanted = parts_for(kWorkgroups, gradient_tiles(problem, tile));
+uint64_t gradient_parts(const Capabilities& capabilities, const WeightGradientProblem& problem,
+                        const GradientTile& tile) {
+  const uint64_t wanted = parts_for(wanted_workgroups(capabilities), gradient_tiles(problem, tile));
   return std::clamp<uint64_t>(pixels_in_all(problem) / tile.part_pixels, 1, wanted);
 }
 
 double guessed_seconds(const KernelContext& context, const GradientTile& tile, KernelRate rate,
                        double processor_rate) {
   const WeightGradientProblem problem(context);
-  const uint64_t parts = gradient_parts(problem, tile);
+  const uint64_t parts = gradient_parts(context.capabilities, problem, tile);
   const uint64_t pixels = round_up(ceil_div(pixels_in_all(problem), parts), tile.step);
   return guessed_seconds(
       context.capabilities, static_cast<double>(gradient_tiles(problem, tile) * parts),
@@ -55,7 +58,7 @@ void emit_gradient_product(Emitter& emitter, const Node& node, ShaderId shader,
   const WeightGradientProblem whole(emitter.graph(), node);
   const uint64_t tiles = gradient_tiles(whole, tile);
   emit_parts_of_pixels(
-      emitter, node, gradient_parts(whole, tile), tile.step,
+      emitter, node, gradient_parts(emitter.capabilities(), whole, tile), tile.step,
       [&](const WeightGradientProblem&, const shader::WeightGradientParams& p,
           std::vector<Binding> bindings) -> Dispatch& {
         Dispatch& dispatch =

@@ -27,7 +27,8 @@ bool is_gradient_product(const KernelContext& context);
 
 // Tiles of a part, and the parts that are wanted of so many.
 uint64_t gradient_tiles(const WeightGradientProblem& problem, const GradientTile& tile);
-uint64_t gradient_parts(const WeightGradientProblem& problem, const GradientTile& tile);
+uint64_t gradient_parts(const Capabilities& capabilities, const WeightGradientProblem& problem,
+                        const GradientTile& tile);
 
 // What the product is guessed to take. That of adding parts up is left out: it is little.
 double guessed_seconds(const KernelContext& context, const GradientTile& tile, KernelRate rate,

@@ -2,6 +2,8 @@
 // weights [k][channel], where k runs over (tap, input channel) in vectors of four channels. The
 // matrix of pixels is never made (implicit im2col): a cursor walks it.
 
+#include "../common/channels.h"
+
 // A workgroup's tile of outputs.
 struct Tile {
   uint first_pixel;
@@ -21,10 +23,10 @@ Tile locate_tile(uint tile_pixels, uint tile_channels4) {
   return Tile(index / channel_tiles * tile_pixels,
               group * group_out4 + channel_tile % group_tiles * tile_channels4,
               group + 1 < groups ? (group + 1) * group_out4 - 1 : p.out_c4 - 1,
-              group * ((p.group_in + 3) / 4));
+              group * stored_vectors(p.group_in));
 }
 
-uint k_extent() { return p.kernel_h * p.kernel_w * ((p.group_in + 3) / 4) * 4; }
+uint k_extent() { return p.kernel_h * p.kernel_w * stored_vectors(p.group_in) * 4; }
 
 // A vector of k: four channels under a tap. Past the end, ky is past the kernel.
 struct Cursor {
@@ -34,14 +36,14 @@ struct Cursor {
 };
 
 Cursor cursor_at(uint k4) {
-  uint group_in4 = (p.group_in + 3) / 4;
+  uint group_in4 = stored_vectors(p.group_in);
   uint tap = k4 / group_in4;
   return Cursor(k4 % group_in4, tap / p.kernel_w, tap % p.kernel_w);
 }
 
 // By as much as `stride` is from the start: by additions, for the inner loop.
 void advance(inout Cursor cursor, Cursor stride) {
-  uint group_in4 = (p.group_in + 3) / 4;
+  uint group_in4 = stored_vectors(p.group_in);
   cursor.i4 += stride.i4;
   bool next_tap = cursor.i4 >= group_in4;
   cursor.i4 -= next_tap ? group_in4 : 0;

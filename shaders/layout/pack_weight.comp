@@ -84,7 +84,7 @@ Block transposed(Block a) {
 
 void main() {
   uint taps = p.kernel_h * p.kernel_w;
-  uint in4 = (p.inputs + 3) / 4;
+  uint in4 = kLayout == 3 ? stored_vectors(p.inputs) : (p.inputs + 3) / 4;
   uint out4 = kLayout == 2 ? (p.outputs + 7) / 8 * 2 : stored_vectors(p.outputs);
   uint index = invocation_index();
   uint i4 = index % in4;
