@@ -11,13 +11,20 @@ namespace caldera {
 
 namespace {
 
-// As many for each processor as let the last ones to end keep few waiting.
+// Parts have to be added up, so no more than fill the processors (as an H200 had it).
 uint64_t wanted_workgroups(const Capabilities& capabilities) {
-  return static_cast<uint64_t>(4 * processors_of(capabilities));
+  return static_cast<uint64_t>(2 * processors_of(capabilities));
 }
 
 uint64_t pixels_in_all(const WeightGradientProblem& problem) {
   return static_cast<uint64_t>(problem.dy.n * problem.dy.pixels());
+}
+
+// Of eight channels: two taps of up to four.
+uint64_t places_of(const WeightGradientProblem& problem, uint32_t wide) {
+  if (wide == 4) return problem.places();
+  const uint64_t taps = uint64_t{problem.kernel_h()} * problem.kernel_w();
+  return ceil_div(taps * stored_vectors(problem.weight[1]), 2);
 }
 
 }  // namespace
@@ -33,7 +40,8 @@ bool is_gradient_product(const KernelContext& context) {
 uint64_t gradient_tiles(const WeightGradientProblem& problem, const GradientTile& tile) {
   const auto groups = static_cast<uint64_t>(problem.attrs.groups);
   const uint64_t channels = uint64_t{vectors(problem.weight[0] / problem.attrs.groups)} * 4;
-  return groups * ceil_div(channels, tile.channels) * ceil_div(problem.places(), tile.places());
+  return groups * ceil_div(channels, tile.channels) *
+         ceil_div(places_of(problem, tile.wide), tile.places());
 }
 
 uint64_t gradient_parts(const Capabilities& capabilities, const WeightGradientProblem& problem,

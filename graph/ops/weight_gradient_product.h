@@ -1,6 +1,6 @@
 // Weight gradients as products of matrices in tiles, for GPUs: gradients [channel][pixel] times
-// inputs [pixel][place], where a place is a filter's tap and four input channels. By vector units
-// in shared memory (conv2d_weight_gradient_gemm) or, in fp16, by matrix units
+// inputs [pixel][place], where a place is a filter's tap and four, or eight, input channels. By
+// vector units in shared memory (conv2d_weight_gradient_gemm) or, in fp16, by matrix units
 // (conv2d_weight_gradient_coopmat).
 #pragma once
 
@@ -15,11 +15,12 @@ namespace caldera {
 // Of sums that a workgroup holds, over the pixels of one part.
 struct GradientTile {
   uint32_t channels = 0;     // Of dy.
-  uint32_t columns = 0;      // Input channels under a tap, four a place.
+  uint32_t columns = 0;      // Input channels under a tap, `wide` a place.
   uint32_t step = 0;         // Pixels.
   uint32_t part_pixels = 0;  // That a part sums at least: parts have to be added up too.
+  uint32_t wide = 4;
 
-  uint32_t places() const { return columns / 4; }
+  uint32_t places() const { return columns / wide; }
 };
 
 // Whether tiles of whole vectors fit the node's groups, and its images bindings.
