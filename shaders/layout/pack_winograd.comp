@@ -54,10 +54,15 @@ void store_filter(uint o, uint to, uint size) {
     }
     [[unroll]] for (uint c = 0; c < rows; ++c) {
       vec3 b = kTwo ? kG2[c % 4] : kG4[c];
-      made[r * rows + c] = b.x * left[0] + b.y * left[1] + b.z * left[2];
+      uint i = r * rows + c;
+      made[i] = b.x * left[0] + b.y * left[1] + b.z * left[2];
+      // At once, so that a GPU's registers need not hold them all.
+      if (!kRolled) packed[i * size + to] = made[i];
     }
   }
-  EACH_STORE(i, rows * rows, packed[i * size + to] = made[i])
+  if (kRolled) {
+    [[dont_unroll]] for (uint i = 0; i < rows * rows; ++i) packed[i * size + to] = made[i];
+  }
 }
 
 void main() {

@@ -13,6 +13,15 @@ Tensor hollow_tensor(Shape shape, DType dtype) {
   return Tensor(dtype, std::move(shape), {zeros.get(), size}, zeros);
 }
 
+Weights hollow_weights(const Graph& graph) {
+  Weights weights;
+  for (const Value& value : graph.values) {
+    if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
+    if (!value.starts_at_zero) weights.emplace(value.name, hollow_tensor(value.shape));
+  }
+  return weights;
+}
+
 Checkpoint hollow_checkpoint(const Graph& graph) {
   Checkpoint checkpoint;
   for (const Value& value : graph.values) {

@@ -13,6 +13,9 @@ namespace caldera::test {
 // Zeros that no page stands behind until they are read.
 Tensor hollow_tensor(Shape shape, DType dtype = DType::kF32);
 
+// Every parameter and state that the graph wants weights for.
+Weights hollow_weights(const Graph& graph);
+
 // Every parameter and state of the graph, as a state_dict holds them: with num_batches_tracked.
 Checkpoint hollow_checkpoint(const Graph& graph);
 

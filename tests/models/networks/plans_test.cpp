@@ -99,15 +99,6 @@ const std::vector<Bound> kBounds{
     {software, "cifar_resnet20", Precision::kFp32, {27, 8, 196'608, 3'172'136}},
 };
 
-Weights hollow_weights(const Graph& graph) {
-  Weights weights;
-  for (const Value& value : graph.values) {
-    if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
-    weights.emplace(value.name, hollow_tensor(value.shape));
-  }
-  return weights;
-}
-
 Plan plan(const Capabilities& capabilities, const std::string& name, int64_t batch,
           Precision precision = Precision::kFp32) {
   const Graph graph = build_graph(find_architecture(name).value(), batch).value();
@@ -120,12 +111,8 @@ Plan training_plan(const Capabilities& capabilities, const std::string& name, in
                    Precision precision = Precision::kFp32) {
   const Graph forward = build_graph(find_architecture(name).value(), batch).value();
   const Graph graph = make_training_graph(forward, {}).value().graph;
-  Weights weights;
-  for (const Value& value : graph.values) {
-    if (value.role != ValueRole::kParameter && value.role != ValueRole::kState) continue;
-    if (!value.starts_at_zero) weights.emplace(value.name, hollow_tensor(value.shape));
-  }
-  return make_plan(capabilities, "a device", graph, weights, {.precision = precision}).value();
+  return make_plan(capabilities, "a device", graph, hollow_weights(graph), {.precision = precision})
+      .value();
 }
 
 class Arena : public testing::TestWithParam<std::tuple<std::string, int64_t>> {};
