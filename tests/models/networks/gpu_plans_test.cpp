@@ -100,7 +100,8 @@ TEST_P(GpuPlans, GiveTheReferencesLogitsAndTheSameBitsInParts) {
     auto cut = whole->fork();
     ASSERT_TRUE(cut.ok()) << cut.error().message;
     EXPECT_EQ(whole->stats().submits, 1u);
-    EXPECT_GT(cut->stats().submits, 2 * whole->stats().dispatches);
+    // A small layer may be one workgroup of a large tile, which is not cut.
+    EXPECT_GT(cut->stats().submits, whole->stats().dispatches);
     Floats logits(expected.size()), in_parts(expected.size());
     ASSERT_TRUE(poison_memory(*whole).ok() && whole->run(inputs[0], logits).ok());
     ASSERT_TRUE(poison_memory(*cut).ok() && cut->run(inputs[0], in_parts).ok());
