@@ -78,9 +78,11 @@ ValueId GraphBuilder::append(std::string_view name, Attrs attrs, std::vector<Val
     return ValueId::kNone;
   }
   for (Shape& output : *made) {
+    Value value{node.name, ValueRole::kActivation, std::move(output), false,
+                static_cast<NodeId>(graph_.nodes.size())};
+    value.storage = fixed_storage(node.kind(), node.outputs.size());
     node.outputs.push_back(static_cast<ValueId>(graph_.values.size()));
-    graph_.values.push_back({node.name, ValueRole::kActivation, std::move(output), false,
-                             static_cast<NodeId>(graph_.nodes.size())});
+    graph_.values.push_back(std::move(value));
   }
   graph_.nodes.push_back(std::move(node));
   return graph_.nodes.back().output();

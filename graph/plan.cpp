@@ -407,11 +407,12 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
   }
   Plan plan;
   plan.precision = supported_precision(capabilities, options.precision);
+  CALDERA_TRY(mark_full_precision(graph, options.full_precision));
   if (options.fuse) {
     fold_batch_norm(graph, weights, plan.scales);
     fuse_epilogues(graph);
   }
-  CALDERA_TRY(choose_storage(graph, storage_of(plan.precision), options.full_precision));
+  choose_storage(graph, storage_of(plan.precision));
   plan.graph = std::move(graph);
   plan.states = lay_out_states(plan.graph, capabilities.max_block_bytes());
   plan.parameters = std::move(weights);

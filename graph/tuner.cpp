@@ -27,16 +27,15 @@ constexpr int kAttempts = 3;  // Machines are noisy: a plan has so many chances 
 constexpr double kHopeless = 3;
 
 // The relative L2 error that the rounding of operands and results explains.
-double tolerance(Precision precision) {
-  switch (precision) {
-    case Precision::kFp16:
+double tolerance(Storage storage) {
+  switch (storage) {
+    case Storage::kF16:
       return 4e-3;
-    case Precision::kBf16:
+    case Storage::kBf16:
       return 3e-2;
-    case Precision::kFp32:
-      break;
+    default:
+      return 1e-4;
   }
-  return 1e-4;
 }
 
 constexpr int64_t kReferenceImages = 2;  // Distinct ones of a batch.
@@ -183,6 +182,7 @@ Result<KernelTrial> try_kernel(const Device& device, const Problem& problem,
   KernelTrial trial{.kernel = std::string(kernel)};
   SessionOptions options = given;
   options.kernels = {trial.kernel};
+  options.full_precision.clear();  // The problem's values have the storages that it chose.
   options.fuse = false;
   options.profile = true;
   options.tuned = false;
@@ -197,13 +197,13 @@ Result<KernelTrial> try_kernel(const Device& device, const Problem& problem,
     return trial;
   }
   const std::vector<std::span<const float>> inputs(problem.inputs.begin(), problem.inputs.end());
-  const Shape& shape = problem.graph.value(problem.graph.outputs[0]).shape;
-  Floats output(static_cast<size_t>(element_count(shape)), std::numeric_limits<float>::quiet_NaN());
+  const Value& value = problem.graph.value(problem.graph.outputs[0]);
+  Floats output(static_cast<size_t>(element_count(value.shape)), std::numeric_limits<float>::quiet_NaN());
   const std::vector<std::span<float>> outputs{output};
   // Drivers may compile as late as now.
   CALDERA_TRY_ASSIGN(const Floats result, run_once(*session, problem, inputs, outputs));
   trial.error = relative_l2(result, problem.expected);
-  if (!(trial.error <= tolerance(session->precision()))) {
+  if (!(trial.error <= tolerance(*value.storage))) {
     trial.refusal = "its results differ from the CPU's";
     return trial;
   }

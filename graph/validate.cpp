@@ -56,6 +56,16 @@ Status check_kernel_weight(const Graph& graph, const Node& node) {
   return invalid(node.name + " has a weight that is neither a parameter nor one transposed");
 }
 
+// Plans choose among floats; whole numbers are for what an operator makes as such.
+Status check_storage(const Value& value, std::optional<Storage> fixed) {
+  const bool floats = !value.storage || *value.storage == Storage::kF32 ||
+                      *value.storage == Storage::kF16 || *value.storage == Storage::kBf16;
+  if (fixed ? value.storage == fixed : floats) return {};
+  return invalid(fmt::format("{} is stored as {}, but can only be {}", value.name,
+                             value.storage ? storage_name(*value.storage) : "the plan likes",
+                             fixed ? storage_name(*fixed) : "floats"));
+}
+
 Status check_node_updates(const Graph& graph, const Node& node, const std::vector<Shape>& inputs) {
   std::vector<Shape> shapes;
   std::vector<ValueId> seen;
@@ -92,6 +102,7 @@ Status validate(const Graph& graph, const Weights& weights) {
     if (index >= ready.size() || graph.values[index].role != ValueRole::kInput) {
       return invalid("an input is not a value of that role");
     }
+    CALDERA_TRY(check_storage(graph.values[index], std::nullopt));
     const Shape& shape = graph.values[index].shape;
     if ((shape.size() != 4 && shape.size() != 2) || *std::ranges::min_element(shape) < 1) {
       return invalid(fmt::format("the input '{}' is {}, neither [N, C, H, W] nor [N, F]",
@@ -125,6 +136,7 @@ Status validate(const Graph& graph, const Weights& weights) {
         return invalid(fmt::format("{} makes {}, not {}", node.name, to_string((*made)[i]),
                                    to_string(graph.values[output].shape)));
       }
+      CALDERA_TRY(check_storage(graph.values[output], fixed_storage(node.kind(), i)));
       ready[output] = true;
     }
   }

@@ -48,14 +48,14 @@ ValueId GraphAppender::node(std::string name, Attrs attrs, std::vector<ValueId> 
   return graph_.nodes.back().output();
 }
 
-ValueId GraphAppender::another_output(ValueId output, Attrs attrs, Storage storage) {
+ValueId GraphAppender::another_output(ValueId output, Attrs attrs) {
   const NodeId producer = graph_.value(output).producer;
   const Node& node = graph_.node(producer);
   Result<std::vector<Shape>> made = infer(node.name, attrs, node.inputs);
   if (!made.ok()) return ValueId::kNone;
   if (made->size() > node.outputs.size()) {
     Value value{node.name, ValueRole::kActivation, std::move(made->back()), false, producer};
-    value.storage = storage;
+    value.storage = fixed_storage(node.kind(), node.outputs.size());
     const ValueId id = append_value(std::move(value));
     graph_.node(producer).outputs.push_back(id);
     graph_.node(producer).attrs = std::move(attrs);

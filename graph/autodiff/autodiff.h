@@ -22,7 +22,7 @@ class GraphAppender {
                std::vector<ValueId> updates = {});
   // Gives the node that makes `output` the attributes `attrs`, by which it makes one value more:
   // that value, stored as `storage`. The same value where it makes it already.
-  ValueId another_output(ValueId output, Attrs attrs, Storage storage);
+  ValueId another_output(ValueId output, Attrs attrs);
   // The same as node() for an operator that only updates.
   void update(std::string name, Attrs attrs, std::vector<ValueId> inputs,
               std::vector<ValueId> updates);

@@ -237,7 +237,7 @@ struct Rule {
     const ValueId x = node.inputs[0];
     MaxPool2dAttrs with_places = attrs;
     with_places.places = true;
-    const ValueId places = to().another_output(node.output(), with_places, Storage::kU16);
+    const ValueId places = to().another_output(node.output(), with_places);
     gradients.add(
         x, to().node(name("gradient"), MaxPool2dGradientAttrs{attrs, image_size(x)}, {dy, places}));
   }

@@ -40,7 +40,8 @@ bool is_cheap(OpKind kind) {
 }
 
 uint64_t bytes_of(const Value& value) {
-  return static_cast<uint64_t>(element_count(value.shape)) * sizeof(float);
+  return static_cast<uint64_t>(element_count(value.shape)) *
+         element_bytes(value.storage.value_or(Storage::kF32));
 }
 
 // Others are vectors or numbers, too small to gain by.

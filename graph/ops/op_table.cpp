@@ -133,4 +133,9 @@ Result<std::vector<Shape>> infer_shapes(const Attrs& attrs, const std::vector<Sh
   return std::visit([&](const auto& op) { return as_list(infer(op, inputs)); }, attrs);
 }
 
+std::optional<Storage> fixed_storage(OpKind kind, size_t output) {
+  if (kind == OpKind::kMaxPool2d && output == 1) return Storage::kU16;
+  return std::nullopt;
+}
+
 }  // namespace caldera

@@ -11,22 +11,34 @@ namespace caldera {
 
 namespace {
 
-// Whether `name` is `pattern`, in which '*' stands for any characters.
+// Whether `name` is `pattern`, in which '*' stands for any characters. Where they part, the last '*'
+// takes one character more: those before it need not.
 bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern.front() != '*') {
-    return !name.empty() && pattern.front() == name.front() &&
-           matches(pattern.substr(1), name.substr(1));
+  size_t p = 0, n = 0;
+  size_t star = std::string_view::npos, taken = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      taken = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p, ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++taken;
+    } else {
+      return false;
+    }
   }
-  for (size_t skipped = 0; skipped <= name.size(); ++skipped) {
-    if (matches(pattern.substr(1), name.substr(skipped))) return true;
-  }
-  return false;
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
 // What autodiff adds for a layer bears its name and a word or two: "layer1.0.conv1 gradient".
 std::string_view layer_of(std::string_view node_name) {
   return node_name.substr(0, node_name.find(' '));
+}
+
+bool is_loss(const Node& node) {
+  return node.kind() == OpKind::kCrossEntropy || node.kind() == OpKind::kCrossEntropyGradient;
 }
 
 class StorageChooser {
@@ -43,52 +55,38 @@ class StorageChooser {
     }
   }
 
-  Status run(const std::vector<std::string>& full_precision) {
-    CALDERA_TRY(find_exceptions(full_precision));
+  void run() {
     std::vector<Node> nodes = std::exchange(graph_.nodes, {});
-    // An input is converted only where layers of both kinds read it.
-    for (const ValueId input : graph_.inputs) choose(input, Storage::kF32);
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      if (exceptions_[i]) continue;
-      for (const ValueId id : nodes[i].inputs) {
-        if (graph_.value(id).role == ValueRole::kInput) choose(id, storage_);
+    for (Node& node : nodes) {
+      if (!is_loss(node)) continue;
+      const NodeId producer = graph_.value(node.inputs[0]).producer;
+      if (producer == NodeId::kNone) continue;
+      node.full_precision |= nodes[static_cast<size_t>(producer)].full_precision;
+    }
+    // An input stays f32 where any layer reads it so: halves would round for both.
+    for (const Node& node : nodes) {
+      for (const ValueId id : node.inputs) {
+        Value& value = graph_.value(id);
+        if (!is_open(id) || value.role != ValueRole::kInput) continue;
+        value.storage = node.full_precision ? Storage::kF32 : value.storage.value_or(storage_);
       }
     }
-    for (size_t i = 0; i < nodes.size(); ++i) {
-      Node& node = nodes[i];
-      const Storage storage = exceptions_[i] ? Storage::kF32 : storage_;
+    for (const ValueId input : graph_.inputs) {
+      Value& value = graph_.value(input);
+      value.storage = value.storage.value_or(Storage::kF32);
+    }
+    for (Node& node : nodes) {
+      const Storage storage = node.full_precision ? Storage::kF32 : storage_;
       for (ValueId& input : node.inputs) input = stored_as(input, storage);
-      for (const ValueId output : node.outputs) choose(output, storage);
+      for (const ValueId output : node.outputs) {
+        if (is_open(output)) graph_.value(output).storage = storage;
+      }
       append(std::move(node));
     }
-    return {};
   }
 
  private:
   bool is_open(ValueId value) const { return open_[static_cast<uint32_t>(value)]; }
-
-  // Marks the nodes that a pattern names.
-  Status find_exceptions(const std::vector<std::string>& patterns) {
-    exceptions_.assign(graph_.nodes.size(), false);
-    for (const std::string& pattern : patterns) {
-      bool used = false;
-      for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-        const std::string_view name = graph_.nodes[i].name;
-        if (!matches(pattern, name) && !matches(pattern, layer_of(name))) continue;
-        exceptions_[i] = used = true;
-      }
-      if (used) continue;
-      return Error{ErrorCode::kInvalidInput,
-                   fmt::format("no layer is named '{}', which is to be in full precision; the "
-                               "first is '{}'",
-                               pattern, graph_.nodes.front().name)};
-    }
-    return {};
-  }
-
-  void choose(ValueId value, Storage storage) {
-    if (is_open(value)) graph_.value(value).storage = storage;
-  }
 
   void append(Node node) {
     for (const ValueId output : node.outputs) {
@@ -116,16 +114,31 @@ class StorageChooser {
 
   Graph& graph_;
   Storage storage_;
-  std::vector<bool> exceptions_;          // By node: whether it is in full precision.
   std::vector<bool> open_;                // By value: whether the graph left its storage open.
   std::map<ValueId, ValueId> converted_;  // There are two storages, so each has one other.
 };
 
 }  // namespace
 
-Status choose_storage(Graph& graph, Storage storage,
-                      const std::vector<std::string>& full_precision) {
-  return StorageChooser(graph, storage).run(full_precision);
+Status mark_full_precision(Graph& graph, const std::vector<std::string>& patterns) {
+  for (const std::string& pattern : patterns) {
+    bool used = false;
+    for (Node& node : graph.nodes) {
+      if (!matches(pattern, node.name) && !matches(pattern, layer_of(node.name))) continue;
+      node.full_precision = used = true;
+    }
+    if (used) continue;
+    const std::string first =
+        graph.nodes.empty() ? "" : fmt::format("; the first is '{}'", graph.nodes[0].name);
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("no layer is named '{}', which is to be in full precision{}", pattern,
+                             first)};
+  }
+  return {};
+}
+
+void choose_storage(Graph& graph, Storage storage) {
+  StorageChooser(graph, storage).run();
 }
 
 }  // namespace caldera

@@ -85,6 +85,7 @@ void fold_batch_norm(Graph& graph, Weights& weights, ChannelScales& scales) {
     fold(graph, weights, scales, conv, norm);
     epilogue.activation = std::get<BatchNormAttrs>(norm.attrs).epilogue.activation;
     conv.outputs = norm.outputs;
+    conv.full_precision |= norm.full_precision;
     removed[i] = true;
   }
   remove_nodes(graph, removed);

@@ -88,6 +88,7 @@ class Fuser {
   void replace(size_t index, NodeId producer, Node fused) {
     Node& node = graph_.nodes[index];
     fused.outputs = node.outputs;
+    fused.full_precision |= node.full_precision;
     node = std::move(fused);
     removed_[static_cast<uint32_t>(producer)] = true;
   }

@@ -29,12 +29,14 @@ enum class FuseFor : uint8_t { kInference, kTraining };
 // it, and each add and multiply its activation.
 void fuse_epilogues(Graph& graph, FuseFor purpose = FuseFor::kInference);
 
+// Sets Node::full_precision in the layers that the patterns name (SessionOptions::full_precision),
+// and in what autodiff made for them. An error where a pattern names no layer.
+Status mark_full_precision(Graph& graph, const std::vector<std::string>& patterns);
+
 // Gives every activation that the graph leaves open its storage: `storage`, or f32 where its node
-// is of a layer that `full_precision` names (SessionOptions::full_precision). Where a node reads an
-// activation that is stored differently, a Convert stands before it. An error where a pattern names
-// no layer.
-Status choose_storage(Graph& graph, Storage storage,
-                      const std::vector<std::string>& full_precision);
+// is of full precision. Where a node reads an activation that is stored differently, a Convert
+// stands before it. A loss computes in the precision of its logits.
+void choose_storage(Graph& graph, Storage storage);
 
 // Shared by the passes.
 

@@ -224,6 +224,7 @@ struct Node {
   std::vector<ValueId> outputs{};  // None for an operator that only updates.
   // Parameters and states that it changes in place, for the nodes after it and the runs to come.
   std::vector<ValueId> updates{};
+  bool full_precision = false;  // Whether it computes on f32 values whatever the precision.
 
   // The attribute structs stand in the order of OpKind.
   OpKind kind() const { return static_cast<OpKind>(attrs.index()); }
@@ -257,6 +258,10 @@ std::string_view activation_name(Activation activation);
 // The shapes of a node's outputs from those of its inputs, or what does not fit. Empty for an
 // operator that only updates.
 Result<std::vector<Shape>> infer_shapes(const Attrs& attrs, const std::vector<Shape>& inputs);
+
+// The storage that a node's output has because of what it is, as max-pool's places do; most have
+// none.
+std::optional<Storage> fixed_storage(OpKind kind, size_t output);
 
 // Multiply-adds of one node, counted as the papers count them (convolutions and linear layers).
 int64_t multiply_adds(const Graph& graph, const Node& node);

@@ -22,12 +22,12 @@ struct NonFinite {
 // Runs one step of the training graph on the batch anew, keeping every activation, and looks
 // through what goes in, then what each node makes, in the order in which they run. Nothing where
 // all is finite. `forward`, `spec`: as the Trainer had them; images and targets: of the forward
-// graph's batch. `precision`, `loss_scale`: of the step, since halves end where floats go on.
+// graph's batch. `loss_scale` and the precision in `options`: the step's, since halves end where
+// floats go on.
 Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Graph& forward,
                                                 const TrainingSpec& spec, const Weights& weights,
                                                 std::span<const float> images,
                                                 std::span<const float> targets,
-                                                Precision precision = Precision::kFp32,
-                                                float loss_scale = 1);
+                                                SessionOptions options = {}, float loss_scale = 1);
 
 }  // namespace caldera

@@ -38,9 +38,9 @@ struct SessionOptions {
   bool profile = false;
   // What supported_precision() makes of it: Session::precision() tells.
   Precision precision = Precision::kFp32;
-  // Layers that compute in f32 in any precision: names of nodes, in which '*' stands for any
-  // characters ("layer4.*"). A layer's gradients are computed as it is. An error where one names
-  // no layer.
+  // Layers that compute in f32 in any precision: names of the graph's nodes, in which '*' stands for
+  // any characters ("layer4.*"). What is fused with such a layer is in full precision too, and so
+  // are its gradients and the loss of such logits. An error where one names no layer.
   std::vector<std::string> full_precision{};
   // Takes for each layer the kernel that tune() (caldera/tuner.h) found the fastest on this device.
   bool tuned = true;
@@ -123,8 +123,8 @@ class Session {
   Status wait(std::span<const std::span<float>> outputs);
 
   // Replaces all weights by others of the same shapes: the plan, its kernels and its memory stay.
-  // Of a graph that changes nothing (else set_states()), and of a session that has no forks, since
-  // those share its weights.
+  // For a graph that changes nothing (else set_states()), and a session that has no forks, since
+  // those share its weights. After an error of the device the weights are undefined.
   Status set_weights(const Weights& weights);
 
   // With keep_activations: an activation of graph() as the last run left it.

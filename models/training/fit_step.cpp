@@ -119,7 +119,7 @@ Error Fitter::nonfinite(const Run& run, float loss_scale) {
     CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(std::ssize(run.batch.labels)));
     CALDERA_TRY_ASSIGN(const auto found,
                        find_nonfinite(device_, graph, options_.spec, weights, run.batch.images,
-                                      run.targets, options_.session.precision, loss_scale));
+                                      run.targets, options_.session, loss_scale));
     if (found)
       where = fmt::format("first in {}: {} is {}", found->layer, found->what,
                           found->nan ? "no number" : "infinite");

@@ -36,8 +36,8 @@ size_t size_of(const Graph& graph, ValueId id) {
 Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Graph& forward,
                                                 const TrainingSpec& spec, const Weights& weights,
                                                 std::span<const float> images,
-                                                std::span<const float> targets, Precision precision,
-                                                float loss_scale) {
+                                                std::span<const float> targets,
+                                                SessionOptions options, float loss_scale) {
   using Found = Result<std::optional<NonFinite>>;
   return detail::no_throw<Found>("the search for what is not finite", [&]() -> Found {
     if (auto bad = first_in_weights(forward, weights)) return bad;
@@ -47,9 +47,9 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     TrainingSpec kept = spec;
     kept.checkpointing = Checkpointing::kNone;
     CALDERA_TRY_ASSIGN(const TrainingGraph training, make_training_graph(forward, kept));
+    options.keep_activations = true;
     CALDERA_TRY_ASSIGN(Session session,
-                       Session::create(device, training.graph, weights,
-                                       {.keep_activations = true, .precision = precision}));
+                       Session::create(device, training.graph, weights, options));
     std::array<float, kScalarCount> scalars{};
     scalars[static_cast<size_t>(ScalarSlot::kLossScale)] = loss_scale;
     std::vector<std::vector<float>> results;

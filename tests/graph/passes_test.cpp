@@ -140,8 +140,9 @@ class ChooseStorage : public Passes {
   // Each node that makes a value: its name, and how that is stored.
   std::vector<std::pair<std::string, Storage>> chosen(Graph graph, Storage storage,
                                                       const std::vector<std::string>& patterns) {
-    const Status status = choose_storage(graph, storage, patterns);
+    const Status status = mark_full_precision(graph, patterns);
     EXPECT_TRUE(status.ok()) << status.error().message;
+    choose_storage(graph, storage);
     std::vector<std::pair<std::string, Storage>> list;
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       const Node& node = graph.nodes[i];
@@ -205,9 +206,61 @@ TEST_F(ChooseStorage, FollowsALayerIntoItsGradients) {
   EXPECT_GE(gradients, 3);
 }
 
+// Else what range of logits a loss can take would be a half's.
+TEST_F(ChooseStorage, GivesALossThePrecisionOfItsLogits) {
+  b.output(b.linear("fc", b.flatten("flatten", conv("a", x)), 3));
+  const auto training = make_training_graph(std::move(b).finish().value(), {}).value();
+  for (const bool full : {false, true}) {
+    Graph graph = training.graph;
+    ASSERT_TRUE(mark_full_precision(graph, full ? std::vector<std::string>{"fc"}
+                                                : std::vector<std::string>{})
+                    .ok());
+    choose_storage(graph, Storage::kF16);
+    const auto loss = std::ranges::find(graph.nodes, "loss gradient", &Node::name);
+    ASSERT_NE(loss, graph.nodes.end());
+    const Storage expected = full ? Storage::kF32 : Storage::kF16;
+    EXPECT_EQ(graph.value(loss->inputs[0]).storage, expected);
+    EXPECT_EQ(graph.value(loss->output()).storage, expected);
+  }
+}
+
+TEST_F(ChooseStorage, RoundsNoInputThatALayerReadsInFullPrecision) {
+  b.output(b.add("sum", conv("a", x), conv("b", x)));
+  Graph graph = std::move(b).finish().value();
+  ASSERT_TRUE(mark_full_precision(graph, {"b"}).ok());
+  choose_storage(graph, Storage::kF16);
+  EXPECT_EQ(graph.value(graph.inputs[0]).storage, Storage::kF32);
+}
+
+// A pattern may name what fusing then takes away.
+TEST_F(ChooseStorage, KeepsInFullPrecisionWhatIsFusedWithALayerThatIs) {
+  b.output(b.relu("relu", b.batch_norm("bn", conv("conv", x))));
+  Graph graph = std::move(b).finish().value();
+  Weights weights = test::random_weights(graph);
+  ChannelScales scales;
+  ASSERT_TRUE(mark_full_precision(graph, {"bn"}).ok());
+  fold_batch_norm(graph, weights, scales);
+  fuse_epilogues(graph);
+  ASSERT_EQ(graph.nodes.size(), 1u);
+  EXPECT_TRUE(graph.nodes[0].full_precision);
+}
+
+TEST_F(ChooseStorage, TakesStarsForAnyCharacters) {
+  const auto named = [&](const std::string& pattern) {
+    Graph graph = test::small_net(1);
+    for (Node& node : graph.nodes) node.name = "layer1.0.conv1";
+    return mark_full_precision(graph, {pattern}).ok();
+  };
+  for (const char* pattern : {"layer1.0.conv1", "*", "layer1.*", "*conv1", "*.0.*", "l*1*1", "**"})
+    EXPECT_TRUE(named(pattern)) << pattern;
+  for (const char* pattern : {"", "layer1", "*conv", "layer1.*x*", "*2*", "layer1.0.conv1*?"})
+    EXPECT_FALSE(named(pattern)) << pattern;
+  EXPECT_FALSE(named("*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*1*"));  // In no time.
+}
+
 TEST_F(ChooseStorage, RefusesAPatternThatNamesNothing) {
   Graph graph = chain();
-  const Status status = choose_storage(graph, Storage::kF16, {"a", "d*"});
+  const Status status = mark_full_precision(graph, {"a", "d*"});
   ASSERT_FALSE(status.ok());
   EXPECT_THAT(status.error().message, testing::HasSubstr("'d*'"));
 }

@@ -130,6 +130,22 @@ TEST_F(Tuner, MeasuresWeightGradientsByEveryKernel) {
 }
 
 // A program that keeps nothing is tuned for as long as its device is open.
+// Patterns name layers of the whole network, which a problem is not.
+TEST_F(Tuner, MeasuresLayersInFullPrecisionByTheirOwnTolerance) {
+  CALDERA_REQUIRE_DEVICE(validated);
+  (void)validated;
+  TuneOptions options;
+  options.session.precision = Precision::kFp16;
+  options.session.full_precision = {"first"};
+  const auto report = tune(open(), graph_, weights_, options);
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  for (const LayerTuning& layer : report->layers) {
+    const auto measured =
+        std::ranges::count_if(layer.trials, [](const auto& t) { return t.refusal.empty(); });
+    EXPECT_GT(measured, 1) << layer.layer;
+  }
+}
+
 TEST_F(Tuner, CountsForTheOpenDeviceWhereNothingIsKept) {
   CALDERA_REQUIRE_DEVICE(validated);
   (void)validated;

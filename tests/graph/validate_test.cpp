@@ -56,6 +56,28 @@ TEST_F(Validation, RefusesInputsOfNoExtent) {
   expect_refused("neither");
 }
 
+// Kernels read them as floats.
+TEST_F(Validation, RefusesWholeNumbersWhereFloatsBelong) {
+  for (const Storage whole : {Storage::kU16, Storage::kU8}) {
+    graph.value(graph.nodes[0].output()).storage = whole;
+    expect_refused("can only be floats");
+  }
+  graph.value(graph.nodes[0].output()).storage.reset();
+  graph.value(graph.inputs[0]).storage = Storage::kU8;
+  expect_refused("can only be floats");
+}
+
+TEST_F(Validation, WantsPlacesOfAPoolAsTheyAre) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {1, 4, 8, 8});
+  b.output(b.max_pool2d("pool", x, {.kernel = {2, 2}, .stride = {2, 2}, .places = true}));
+  graph = std::move(b).finish().value();
+  weights.clear();
+  EXPECT_TRUE(validate(graph, weights).ok());
+  graph.value(graph.nodes[0].outputs[1]).storage.reset();
+  expect_refused("can only be u16");
+}
+
 TEST_F(Validation, RefusesOutputsThatNoNodeMakes) {
   graph.outputs[0] = ValueId::kNone;
   expect_refused("an output is not an activation");
