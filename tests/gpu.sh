@@ -11,7 +11,7 @@
 # CALDERA_TEST_SECONDS: the limit, 175. CALDERA_TEST_JOBS: programs at a time. CALDERA_TEST_LOGS: a
 # folder for their output. If FOLDER holds reference_nets/ and reference_training/, which CTest's
 # fixtures write, the programs that compare with PyTorch's files run too.
-# Exit code: 0 where nothing failed, 1 where something did, 2 for misuse.
+# Exit code: 0 where nothing failed, 1 where something did or nothing ran, 2 for misuse.
 set -uo pipefail
 
 if (($# < 1 || $# > 2)) || [[ ! -d $1 ]]; then
@@ -77,6 +77,10 @@ start() {
   wait
 }
 
+if ! find "$folder" -type f -name runtime_device_test -perm -u+x | grep -q .; then
+  echo "$0: $folder holds no test programs, such as runtime_device_test: build them first" >&2
+  exit 2
+fi
 missing=() started=()
 echo "Seed $CALDERA_TEST_SAMPLE, at most $limit s, $jobs programs at a time, output in $logs"
 start "${alone[@]}"
@@ -121,4 +125,4 @@ cat "$logs"/* | grep -A 1 ": Skipped" | grep -vE "^--|: Skipped|^covered:|^left 
 echo "  what reads no device, and tools/: run ctest -L host, and tools_*_test where they were built"
 echo
 echo "$passed passed, $failures programs failed, $SECONDS s"
-((failures == 0))
+((failures == 0 && passed > 0))

@@ -226,6 +226,7 @@ INSTANTIATE_TEST_SUITE_P(
         NetCase{"residual_frozen_norm", residual, spec_of(BatchNormMode::kFrozen)},
         NetCase{"residual_frozen_trunk", residual, spec_of(BatchNormMode::kTrain, is_late)},
         NetCase{"residual_halves", residual, spec_of(BatchNormMode::kTrain), Precision::kFp16},
+        NetCase{"residual_bf16", residual, spec_of(BatchNormMode::kTrain), Precision::kBf16},
         NetCase{"padded", padded, spec_of(BatchNormMode::kTrain)},
         NetCase{"joined", joined, spec_of(BatchNormMode::kTrain)}),
     [](const auto& test) { return test.param.name; });

@@ -304,7 +304,7 @@ TEST_P(Overlap, ABatchThatWasOnlyBegunChangesNothing) {
   EXPECT_TRUE(trainer.begin(batches_[0], good_.targets).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(Trainers, Overlap, testing::Values(Precision::kFp32, Precision::kFp16),
+INSTANTIATE_TEST_SUITE_P(Trainers, Overlap, testing::Values(Precision::kFp32, Precision::kFp16, Precision::kBf16),
                          [](const auto& test) { return std::string(precision_name(test.param)); });
 
 // Where a step turns out to be no number, the one that was begun behind it has done nothing.
@@ -409,8 +409,11 @@ TEST_F(TrainerTest, TrainsTheSameStatesByBatchesOfAnotherSize) {
   expect_same_states(whole, carried[0]);
   expect_same_states(part, carried[0]);
 
-  // Neither begins while the other's batch is begun: they share the memory of activations.
+  // Neither begins while the other's batch is begun: they share the memory of activations. Nor is
+  // it given states, which they share too.
+  const Weights states = states_of(whole);
   ASSERT_TRUE(whole.begin(large.images, large.targets).ok());
+  EXPECT_THAT(part.set_states(states).error().message, HasSubstr("under way"));
   EXPECT_FALSE(part.begin(small.images, small.targets).ok());
   ASSERT_TRUE(whole.cancel().ok());
   EXPECT_TRUE(part.step(small.images, small.targets, 0.01f).ok());

@@ -210,6 +210,8 @@ std::vector<OpCase> grouped_conv_cases() {
   grouped({1, 14, 5, 9}, 6, {3, 1}, {1, 1}, {1, 0}, 2, true);
   grouped({2, 5, 6, 6}, 20, {3, 3}, {1, 1}, {1, 1}, 5, false);
   grouped({1, 24, 7, 7}, 8, {1, 1}, {2, 2}, {0, 0}, 2, true);
+  // Channels out are padded by more than a vector of four.
+  grouped({1, 24, 5, 5}, 12, {3, 3}, {1, 1}, {1, 1}, 3, true);
   // Depthwise.
   for (const int64_t channels : {1, 3, 7, 17, 32, 113}) {
     const auto groups = static_cast<int32_t>(channels);

@@ -199,7 +199,8 @@ std::vector<OpCase> max_pools() {
 
 #define CALDERA_GRADIENTS(label, cases)          \
   INSTANTIATE_TEST_SUITE_P(label, EveryGradient, \
-                           testing::ValuesIn(shared_out(with_gradients(cases))), test_name)
+                           testing::ValuesIn(shared_out(with_gradients(cases), /*halves=*/true)), \
+                           test_name)
 
 CALDERA_GRADIENTS(ResNetConvolutions, resnet_conv_cases());
 CALDERA_GRADIENTS(OddConvolutions, odd_conv_cases());

@@ -228,16 +228,30 @@ std::string test_name(const testing::TestParamInfo<OpParam>& info) {
   return name;
 }
 
-// Every case in fp32 and fp16; in bf16, which is other macros in the same shaders, every third and
-// the first of each kind: coverage.cpp sees to it that each variant runs on some case.
+// In fp32 and fp16 the driver's share; in bf16, which is other macros in the same shaders, every
+// third of it and the first of each kind: coverage.cpp sees to it that each variant runs on some
+// case.
 std::vector<OpParam> in_each_precision(const std::vector<OpCase>& cases) {
   std::vector<OpParam> params;
+  for (const OpCase& test : shared_out(cases)) params.emplace_back(test, Precision::kFp32);
+  const std::vector<OpCase> in_halves = shared_out(cases, /*halves=*/true);
   std::set<std::string> kinds;
-  for (size_t i = 0; i < cases.size(); ++i) {
-    params.emplace_back(cases[i], Precision::kFp32);
-    params.emplace_back(cases[i], Precision::kFp16);
-    const bool first = kinds.insert(kind_of(cases[i])).second;
-    if (first || i % 3 == 0) params.emplace_back(cases[i], Precision::kBf16);
+  for (size_t i = 0; i < in_halves.size(); ++i) {
+    params.emplace_back(in_halves[i], Precision::kFp16);
+    const bool first = kinds.insert(kind_of(in_halves[i])).second;
+    if (first || i % 3 == 0) params.emplace_back(in_halves[i], Precision::kBf16);
+  }
+  return params;
+}
+
+// All of them on every driver.
+std::vector<OpParam> everywhere(const std::vector<OpCase>& cases) {
+  if (!runs_whole_share()) return in_each_precision(cases);
+  std::vector<OpParam> params;
+  for (const OpCase& test : cases) {
+    for (const Precision precision : {Precision::kFp32, Precision::kFp16, Precision::kBf16}) {
+      params.emplace_back(test, precision);
+    }
   }
   return params;
 }
@@ -246,15 +260,16 @@ std::vector<OpParam> in_each_precision(const std::vector<OpCase>& cases) {
   INSTANTIATE_TEST_SUITE_P(label, EveryKernel, testing::ValuesIn(in_each_precision(cases)), \
                            test_name)
 
-CALDERA_CASES(ResNetConvolutions, shared_out(resnet_conv_cases()));
-CALDERA_CASES(OddConvolutions, shared_out(odd_conv_cases()));
-CALDERA_CASES(GroupedConvolutions, shared_out(grouped_conv_cases()));
-CALDERA_CASES(Pools, shared_out(pool_cases()));
-CALDERA_CASES(Pointwise, shared_out(pointwise_cases()));
-CALDERA_CASES(Rearranging, shared_out(rearranging_cases()));
-CALDERA_CASES(Linear, shared_out(linear_cases()));
-// All of them on every driver, which differ in what they make of a NaN.
-CALDERA_CASES(NotANumber, runs_whole_share() ? nan_cases() : shared_out(nan_cases()));
+CALDERA_CASES(ResNetConvolutions, resnet_conv_cases());
+CALDERA_CASES(OddConvolutions, odd_conv_cases());
+CALDERA_CASES(GroupedConvolutions, grouped_conv_cases());
+CALDERA_CASES(Pools, pool_cases());
+CALDERA_CASES(Pointwise, pointwise_cases());
+CALDERA_CASES(Rearranging, rearranging_cases());
+CALDERA_CASES(Linear, linear_cases());
+// Drivers differ in what they make of a NaN.
+INSTANTIATE_TEST_SUITE_P(NotANumber, EveryKernel, testing::ValuesIn(everywhere(nan_cases())),
+                         test_name);
 
 // Costly, and so in one precision: halves take no path here that smaller images do not take.
 INSTANTIATE_TEST_SUITE_P(

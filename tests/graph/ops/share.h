@@ -24,13 +24,13 @@ struct CaseCount {
 CaseCount& counted_cases();
 
 template <typename Case>
-std::vector<Case> shared_out(std::vector<Case> cases) {
+std::vector<Case> shared_out(std::vector<Case> cases, bool halves = false) {
   std::set<std::string> kinds;
   CaseCount& count = counted_cases();
   count.given += cases.size();
   std::erase_if(cases, [&](const Case& test) {
     const bool first = kinds.insert(kind_of(test)).second;
-    return !first && !is_in_share(test.name);
+    return !first && !is_in_share(test.name, halves);
   });
   count.taken += cases.size();
   return cases;

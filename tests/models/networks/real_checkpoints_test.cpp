@@ -43,9 +43,18 @@ TEST_P(RealCheckpoint, GivesPyTorchsLogits) {
   const int64_t images = device.info().subgroup_size < 8 ? 16 : 256;
   const int64_t batch = images / 2;
   const std::vector<float> input = preprocess(pixels, images);
-  for (const bool fuse : {true, false}) {
+  struct Run {
+    bool fuse;
+    Precision precision;
+    double tolerance;
+  };
+  // Through 20 to 56 layers, each of whose results is rounded to 11 bits, or to 8.
+  for (const Run& run : {Run{true, Precision::kFp32, 1e-4}, Run{false, Precision::kFp32, 1e-4},
+                         Run{true, Precision::kFp16, 1e-2}, Run{true, Precision::kBf16, 6e-2}}) {
+    if (supported_precision(device.info(), run.precision) != run.precision) continue;
     SessionOptions options;
-    options.fuse = fuse;
+    options.fuse = run.fuse;
+    options.precision = run.precision;
     auto session = model->session(device, batch, options);
     ASSERT_TRUE(session.ok()) << session.error().message;
     std::vector<float> logits(static_cast<size_t>(images) * 10, NAN);
@@ -57,8 +66,8 @@ TEST_P(RealCheckpoint, GivesPyTorchsLogits) {
       ASSERT_TRUE(ran.ok()) << ran.error().message;
     }
     const auto reference = expected.floats().first(logits.size());
-    EXPECT_LT(relative_l2(logits, {reference.begin(), reference.end()}), 1e-4)
-        << (fuse ? "fused" : "unfused");
+    EXPECT_LT(relative_l2(logits, {reference.begin(), reference.end()}), run.tolerance)
+        << precision_name(run.precision) << (run.fuse ? "" : ", unfused");
   }
 }
 
