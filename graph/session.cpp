@@ -262,10 +262,10 @@ Status SessionImpl::record(Frame& frame) {
     return i > 0 && portions[i].dispatch == program_->plan.forward_dispatches &&
            portions[i - 1].dispatch != portions[i].dispatch;
   };
-  frame.forward_submits = 0;
+  uint32_t forward_submits = 0;
   int64_t submits = 1;
   for (size_t i = 0; i < portions.size(); ++i) {
-    if (begins_rest(i)) frame.forward_submits = static_cast<uint32_t>(submits);
+    if (begins_rest(i)) forward_submits = static_cast<uint32_t>(submits);
     submits += portions[i].opens_submit || begins_rest(i);
   }
   if (timed) {
@@ -297,6 +297,7 @@ Status SessionImpl::record(Frame& frame) {
   }
   if (timed && !profiled) recorder.timestamp();
   CALDERA_TRY_ASSIGN(frame.commands, std::move(recorder).finish());
+  frame.forward_submits = forward_submits;
   frame.submit_work = std::move(submit_work);
   frame.seconds.assign(frame.submit_work.size(), 0);
   return {};

@@ -42,7 +42,7 @@ class SessionImpl {
   Status cancel();
   // Dense, as the graph has it.
   Result<std::vector<float>> read(ValueId activation) const;
-  // As it lies in the arena: NHWC, channels padded to vectors of four.
+  // As it lies in the arena: NHWC, channels padded as shaders/common/channels.h has it.
   Result<std::vector<float>> read_padded(ValueId activation) const;
   Result<std::vector<DispatchTime>> timeline() const;
   SessionStats stats() const;

@@ -1,5 +1,5 @@
 // Where what training changes in place lies on the device: parameters, their gradients, optimizers'
-// moments, running statistics. Each is stored in f32 as [O][KH][KW][I4 * 4] (WeightLayout::kOhwi,
+// moments, running statistics. Each is stored in f32 as [Os][KH][KW][I4 * 4] (WeightLayout::kOhwi,
 // or kVector), from which kernels' own layouts are packed anew each step.
 #pragma once
 

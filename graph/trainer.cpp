@@ -256,6 +256,8 @@ Result<Weights> Trainer::states() const {
   return impl_->session.states();
 }
 Status Trainer::set_states(const Weights& states) {
+  if (impl_->progress->begun || impl_->progress->under_way)
+    return invalid("a step is under way: wait() for it, or cancel() it, before set_states()");
   return impl_->session.set_states(states);
 }
 int64_t Trainer::updates() const {

@@ -256,6 +256,7 @@ Status Recorder::dispatch(const DispatchCommand& command) {
   assert(command.bindings.size() == reflection.bindings.size());
   assert(reflection.bindings.size() <= kMaxBindings);
   const auto& [columns, rows, depth] = command.workgroups;
+  assert(depth == 1);  // A portion is told where it begins as a number of columns and rows.
   const shader::GridParams grid{command.first_row * columns};
   const size_t push_bytes = sizeof(grid) + command.push_constants.size();
   std::array<std::byte, shader::kMaxPushConstantBytes> push;

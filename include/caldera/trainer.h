@@ -98,7 +98,7 @@ class Trainer {
 
   // Everything that steps change, by name: parameters, running statistics, moments, gradients.
   Result<Weights> states() const;
-  Status set_states(const Weights& states);
+  Status set_states(const Weights& states);  // An error while a step is begun or under way.
   // Updates so far: Adam's t is one more. To go on from a checkpoint, it is set with its states.
   int64_t updates() const;
   void set_updates(int64_t updates);

@@ -34,7 +34,7 @@ void main() {
   [[unroll]] for (uint j = 0; j < kPixels; ++j) at[j] = locate(min(first + j, p.pixels - 1));
 
   uint group_in4 = (p.group_in + 3) / 4;
-  uint first_in4 = block * 4 / p.group_out * group_in4;
+  uint first_in4 = min(block * 4, p.out_c - 1) / p.group_out * group_in4;  // Padding has no group.
   uint row = p.kernel_h * p.kernel_w * group_in4;  // Vectors of weights an output channel.
   uint w = block * 4 * row;
   vec4 sum[kPixels] = vec4[](vec4(0), vec4(0), vec4(0), vec4(0));
