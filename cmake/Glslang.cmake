@@ -3,9 +3,8 @@
 # 13 goes first, for Debian 12's and Ubuntu 24.04's own may be too old. It is looked for at every
 # configure, so that setup.sh may also be run later; -DCALDERA_GLSLANG=... and the like decide it.
 #
-# Sets CALDERA_DEBIAN13, the unpacked tree (there or not), and CALDERA_COOPERATIVE_MATRIX and
-# CALDERA_COOPERATIVE_MATRIX2, whether shaders that use GL_KHR_cooperative_matrix, and beside it
-# GL_NV_cooperative_matrix2, can be compiled.
+# Sets CALDERA_DEBIAN13, the unpacked tree (there or not), and CALDERA_COOPERATIVE_MATRIX, whether
+# shaders that use GL_KHR_cooperative_matrix can be compiled.
 include_guard(GLOBAL)
 
 set(default_prefix "$ENV{CALDERA_PREFIX}")
@@ -26,45 +25,10 @@ foreach(tool glslang spirv_opt spirv_val)
   set_target_properties(caldera_${tool} PROPERTIES IMPORTED_LOCATION ${${path}})
 endforeach()
 
-# Sets `reason` to why a shader does not compile for a version of Vulkan, empty where it does.
-function(caldera_try_shader reason name vulkan source)
-  set(trial ${PROJECT_BINARY_DIR}/${name}_trial)
-  file(WRITE ${trial}.comp "${source}")
-  set(${reason} "" PARENT_SCOPE)
-  execute_process(
-    COMMAND ${CALDERA_GLSLANG} --quiet --target-env ${vulkan} -o ${trial}.raw.spv ${trial}.comp
-    RESULT_VARIABLE failure OUTPUT_QUIET ERROR_QUIET)
-  if(failure)
-    execute_process(COMMAND ${CALDERA_GLSLANG} --version OUTPUT_VARIABLE text ERROR_QUIET)
-    string(REGEX MATCH "Version: [0-9]+:([0-9.]+)" _ "${text}")
-    set(${reason} "glslang ${CMAKE_MATCH_1} (${CALDERA_GLSLANG})" PARENT_SCOPE)
-    return()
-  endif()
-  execute_process(
-    COMMAND ${CALDERA_SPIRV_OPT} -O --skip-validation ${trial}.raw.spv -o ${trial}.spv
-    RESULT_VARIABLE failure OUTPUT_QUIET ERROR_QUIET)
-  if(NOT failure)
-    execute_process(COMMAND ${CALDERA_SPIRV_VAL} --target-env ${vulkan} ${trial}.spv
-      RESULT_VARIABLE failure OUTPUT_QUIET ERROR_QUIET)
-  endif()
-  if(failure)
-    set(${reason} "SPIRV-Tools (${CALDERA_SPIRV_OPT}, ${CALDERA_SPIRV_VAL})" PARENT_SCOPE)
-  endif()
-endfunction()
-
-# Sets `variable` to whether shaders that use the extension can be compiled, and says why not.
-function(caldera_know_extension variable extension vulkan source)
-  caldera_try_shader(too_old ${extension} ${vulkan} "${source}")
-  if(too_old)
-    message(STATUS "${too_old} is too old for ${extension}: kernels and tests that need it are "
-      "left out (tools/setup.sh brings a newer one)")
-    set(${variable} FALSE CACHE INTERNAL "")
-  else()
-    set(${variable} TRUE CACHE INTERNAL "")
-  endif()
-endfunction()
-
-caldera_know_extension(CALDERA_COOPERATIVE_MATRIX GL_KHR_cooperative_matrix vulkan1.2 [[
+# Sets `reason` to why a cooperative-matrix shader does not compile, empty where it does.
+function(caldera_try_cooperative_matrix reason)
+  set(trial ${PROJECT_BINARY_DIR}/cooperative_matrix_trial)
+  file(WRITE ${trial}.comp [[
 #version 460
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
@@ -76,34 +40,42 @@ void main() {
   coopMatStore(tile, data, 256, 16, gl_CooperativeMatrixLayoutRowMajor);
 }
 ]])
-# Of SPIR-V 1.6, which Vulkan 1.3 brought.
-caldera_know_extension(CALDERA_COOPERATIVE_MATRIX2 GL_NV_cooperative_matrix2 vulkan1.3 [[
-#version 460
-#extension GL_KHR_cooperative_matrix : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_NV_cooperative_matrix2 : require
-layout(local_size_x = 32) in;
-layout(binding = 0) buffer Data { float data[]; };
-float change(const in uint row, const in uint column, const in float element) {
-  return element + data[row] * float(column);
-}
-void main() {
-  coopmat<float, gl_ScopeSubgroup, 32, 16, gl_MatrixUseAccumulator> tile;
-  coopMatLoad(tile, data, 0, 16, gl_CooperativeMatrixLayoutRowMajor);
-  coopMatPerElementNV(tile, tile, change);
-  coopMatStore(tile, data, 512, 16, gl_CooperativeMatrixLayoutRowMajor);
-}
-]])
-
-# caldera_spirv(target SHADERS... [VULKAN version] [SUFFIX text] [DEFINES macros...]): compiles
-# compute shaders for Vulkan 1.2 or the given version, optimises and validates them, and lets the
-# target, of the same folder, include each as "spirv/NAME.h", which defines `NAME_spirv`, an array of
-# words. The suffix is appended to NAME.
-function(caldera_spirv target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SUFFIX;VULKAN" "DEFINES")
-  if(NOT arg_VULKAN)
-    set(arg_VULKAN 1.2)
+  set(${reason} "" PARENT_SCOPE)
+  execute_process(
+    COMMAND ${CALDERA_GLSLANG} --quiet --target-env vulkan1.2 -o ${trial}.raw.spv ${trial}.comp
+    RESULT_VARIABLE failure OUTPUT_QUIET ERROR_QUIET)
+  if(failure)
+    execute_process(COMMAND ${CALDERA_GLSLANG} --version OUTPUT_VARIABLE text ERROR_QUIET)
+    string(REGEX MATCH "Version: [0-9]+:([0-9.]+)" _ "${text}")
+    set(${reason} "glslang ${CMAKE_MATCH_1} (${CALDERA_GLSLANG})" PARENT_SCOPE)
+    return()
   endif()
+  execute_process(
+    COMMAND ${CALDERA_SPIRV_OPT} -O --skip-validation ${trial}.raw.spv -o ${trial}.spv
+    RESULT_VARIABLE failure OUTPUT_QUIET ERROR_QUIET)
+  if(NOT failure)
+    execute_process(COMMAND ${CALDERA_SPIRV_VAL} --target-env vulkan1.2 ${trial}.spv
+      RESULT_VARIABLE failure OUTPUT_QUIET ERROR_QUIET)
+  endif()
+  if(failure)
+    set(${reason} "SPIRV-Tools (${CALDERA_SPIRV_OPT}, ${CALDERA_SPIRV_VAL})" PARENT_SCOPE)
+  endif()
+endfunction()
+
+caldera_try_cooperative_matrix(too_old)
+if(too_old)
+  message(STATUS "${too_old} is too old for GL_KHR_cooperative_matrix: kernels and tests that need "
+    "it are left out (tools/setup.sh brings a newer one)")
+  set(CALDERA_COOPERATIVE_MATRIX FALSE CACHE INTERNAL "")
+else()
+  set(CALDERA_COOPERATIVE_MATRIX TRUE CACHE INTERNAL "")
+endif()
+
+# caldera_spirv(target SHADERS... [SUFFIX text] [DEFINES macros...]): compiles compute shaders for
+# Vulkan 1.2, optimises and validates them, and lets the target, of the same folder, include each as
+# "spirv/NAME.h", which defines `NAME_spirv`, an array of words. The suffix is appended to NAME.
+function(caldera_spirv target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SUFFIX" "DEFINES")
   list(TRANSFORM arg_DEFINES PREPEND -D)
   set(spirv ${CMAKE_CURRENT_BINARY_DIR}/spirv)
   file(MAKE_DIRECTORY ${spirv})
@@ -112,12 +84,12 @@ function(caldera_spirv target)
     string(APPEND name "${arg_SUFFIX}")
     add_custom_command(
       OUTPUT ${spirv}/${name}.raw.spv ${spirv}/${name}.h  # The first is what the depfile names.
-      COMMAND caldera_glslang --quiet --target-env vulkan${arg_VULKAN} ${arg_DEFINES}
+      COMMAND caldera_glslang --quiet --target-env vulkan1.2 ${arg_DEFINES}
         -o ${spirv}/${name}.raw.spv --depfile ${spirv}/${name}.d
         ${CMAKE_CURRENT_SOURCE_DIR}/${shader}
       COMMAND caldera_spirv_opt -O --skip-validation ${spirv}/${name}.raw.spv
         -o ${spirv}/${name}.spv
-      COMMAND caldera_spirv_val --target-env vulkan${arg_VULKAN} ${spirv}/${name}.spv
+      COMMAND caldera_spirv_val --target-env vulkan1.2 ${spirv}/${name}.spv
       COMMAND ${CMAKE_COMMAND} -DMODULE=${spirv}/${name}.spv -DOUTPUT=${spirv}/${name}.h
         -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/embed_spirv.cmake
       DEPENDS ${shader} ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/embed_spirv.cmake

@@ -35,14 +35,6 @@ struct CooperativeMatrixShape {
   ComponentType result{};
 };
 
-// What VK_NV_cooperative_matrix2 adds to such products.
-struct FlexibleMatrices {
-  // Subgroup scope, without saturation, in the driver's order. m, n and k are granularities here:
-  // a matrix's sides are whole multiples of its own.
-  std::vector<CooperativeMatrixShape> granularities;
-  uint32_t max_side = 0;
-};
-
 struct Capabilities {
   bool cpu = false;  // A software driver.
 
@@ -89,9 +81,6 @@ struct Capabilities {
   bool host_visible_device_memory = false;  // The host writes device memory without staging.
   // Subgroup scope, without saturation, in the driver's order. None without cooperative_matrix.
   std::vector<CooperativeMatrixShape> cooperative_matrix_shapes;
-  // VK_NV_cooperative_matrix2, with sizes to choose and operations on each element.
-  bool cooperative_matrix2 = false;
-  FlexibleMatrices flexible_matrices;  // None without cooperative_matrix2.
 };
 
 }  // namespace caldera

@@ -1,5 +1,5 @@
-// Asking for cooperative matrices. The extensions' functions, one each, are younger than the oldest
-// volk that Caldera builds with, so the loader is asked for them here.
+// Asking for cooperative matrices. The extension's function is younger than the oldest volk that
+// Caldera builds with, so the loader is asked for it here.
 #include "runtime/cooperative_matrix.h"
 
 namespace caldera {
@@ -8,15 +8,12 @@ namespace caldera {
 
 namespace {
 
-// The first headers, and so the first validation layers, that know an extension.
+// The first headers, and so the first validation layers, that know the extension.
 constexpr uint32_t kFirstVersion = VK_MAKE_API_VERSION(0, 1, 3, 255);
-#ifdef VK_NV_cooperative_matrix2
-constexpr uint32_t kFirstVersionOf2 = VK_MAKE_API_VERSION(0, 1, 3, 300);
-#endif
 
-bool layers_know(const Instance& instance, uint32_t first_version) {
+bool layers_know_it(const Instance& instance) {
   const uint32_t validation = instance.validation_version();
-  return validation == 0 || validation >= first_version;
+  return validation == 0 || validation >= kFirstVersion;
 }
 
 ComponentType component_type(VkComponentTypeKHR type) {
@@ -63,46 +60,33 @@ bool works_in_compute(VkPhysicalDevice handle) {
          (matrix_properties.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT);
 }
 
-// Both extensions name the four types alike.
-template <typename Properties>
-CooperativeMatrixShape shape_of(const Properties& one, uint32_t m, uint32_t n, uint32_t k) {
-  return {.m = m,
-          .n = n,
-          .k = k,
-          .a = component_type(one.AType),
-          .b = component_type(one.BType),
-          .c = component_type(one.CType),
-          .result = component_type(one.ResultType)};
-}
-
-// What a device offers of the matrices of one extension to a subgroup, in plain sums.
-template <typename Properties, typename Get>
-std::vector<Properties> subgroup_matrices(VkPhysicalDevice handle, Get get, VkStructureType type) {
-  uint32_t count = 0;
-  if (get(handle, &count, nullptr) != VK_SUCCESS) return {};
-  std::vector<Properties> all(count, {.sType = type});
-  if (get(handle, &count, all.data()) < 0) return {};
-  all.resize(count);
-  std::erase_if(all, [](const Properties& one) {
-    return one.scope != VK_SCOPE_SUBGROUP_KHR || one.saturatingAccumulation;
-  });
-  return all;
-}
-
 }  // namespace
 
 std::vector<CooperativeMatrixShape> cooperative_matrix_shapes(const Instance& instance,
                                                               VkPhysicalDevice handle) {
-  if (!layers_know(instance, kFirstVersion)) return {};
+  if (!layers_know_it(instance)) return {};
   const auto get =
       reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(vkGetInstanceProcAddr(
           instance.handle(), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
   if (!get || !works_in_compute(handle)) return {};
 
+  uint32_t count = 0;
+  if (get(handle, &count, nullptr) != VK_SUCCESS) return {};
+  std::vector<VkCooperativeMatrixPropertiesKHR> all(
+      count, {.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR});
+  if (get(handle, &count, all.data()) < 0) return {};
+  all.resize(count);
+
   std::vector<CooperativeMatrixShape> shapes;
-  for (const auto& one : subgroup_matrices<VkCooperativeMatrixPropertiesKHR>(
-           handle, get, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR)) {
-    shapes.push_back(shape_of(one, one.MSize, one.NSize, one.KSize));
+  for (const VkCooperativeMatrixPropertiesKHR& one : all) {
+    if (one.scope != VK_SCOPE_SUBGROUP_KHR || one.saturatingAccumulation) continue;
+    shapes.push_back({.m = one.MSize,
+                      .n = one.NSize,
+                      .k = one.KSize,
+                      .a = component_type(one.AType),
+                      .b = component_type(one.BType),
+                      .c = component_type(one.CType),
+                      .result = component_type(one.ResultType)});
   }
   return shapes;
 }
@@ -110,49 +94,6 @@ std::vector<CooperativeMatrixShape> cooperative_matrix_shapes(const Instance& in
 #else
 
 std::vector<CooperativeMatrixShape> cooperative_matrix_shapes(const Instance&, VkPhysicalDevice) {
-  return {};
-}
-
-#endif
-
-#ifdef VK_NV_cooperative_matrix2
-
-FlexibleMatrices flexible_matrices(const Instance& instance, VkPhysicalDevice handle) {
-  if (!layers_know(instance, kFirstVersionOf2)) return {};
-  const auto get =
-      reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV>(
-          vkGetInstanceProcAddr(
-              instance.handle(),
-              "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV"));
-  VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix_features{
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
-  VkPhysicalDeviceFeatures2 features{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                     .pNext = &matrix_features};
-  vkGetPhysicalDeviceFeatures2(handle, &features);
-  if (!get || !matrix_features.cooperativeMatrixFlexibleDimensions ||
-      !matrix_features.cooperativeMatrixPerElementOperations) {
-    return {};
-  }
-  VkPhysicalDeviceCooperativeMatrix2PropertiesNV matrix_properties{
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV};
-  VkPhysicalDeviceProperties2 properties{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-                                         .pNext = &matrix_properties};
-  vkGetPhysicalDeviceProperties2(handle, &properties);
-
-  FlexibleMatrices found;
-  found.max_side = matrix_properties.cooperativeMatrixFlexibleDimensionsMaxDimension;
-  for (const auto& one : subgroup_matrices<VkCooperativeMatrixFlexibleDimensionsPropertiesNV>(
-           handle, get, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV)) {
-    if (one.MGranularity == 0 || one.NGranularity == 0 || one.KGranularity == 0) continue;
-    found.granularities.push_back(
-        shape_of(one, one.MGranularity, one.NGranularity, one.KGranularity));
-  }
-  return found;
-}
-
-#else
-
-FlexibleMatrices flexible_matrices(const Instance&, VkPhysicalDevice) {
   return {};
 }
 

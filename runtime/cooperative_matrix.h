@@ -1,6 +1,5 @@
 // What VK_KHR_cooperative_matrix offers on a device: a subgroup's product of small matrices, by
-// the GPU's matrix units where it has them. And what VK_NV_cooperative_matrix2 does: matrices as
-// large as the program likes, whose elements a function of its own may change.
+// the GPU's matrix units where it has them.
 #pragma once
 
 #include <vector>
@@ -15,10 +14,5 @@ namespace caldera {
 // loaded, are older than the extension.
 std::vector<CooperativeMatrixShape> cooperative_matrix_shapes(const Instance& instance,
                                                               VkPhysicalDevice handle);
-
-// For a device of Vulkan 1.3 that lists VK_NV_cooperative_matrix2 beside the other. Without
-// granularities where its features are off that Caldera uses (flexible dimensions, operations on
-// each element), or headers or layers are older than it.
-FlexibleMatrices flexible_matrices(const Instance& instance, VkPhysicalDevice handle);
 
 }  // namespace caldera

@@ -69,23 +69,6 @@ Status DeviceImpl::create_device() {
     extensions.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
   }
 #endif
-#ifdef VK_NV_cooperative_matrix2
-  // A workgroup's size as a specialization constant, as every device of Vulkan 1.3 has it: SPIR-V
-  // 1.6, which these shaders are, says it in a way that is a feature of its own.
-  VkPhysicalDeviceMaintenance4Features maintenance4{
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
-      .pNext = features12.pNext,
-      .maintenance4 = VK_TRUE};
-  VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2{
-      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-      .pNext = &maintenance4,
-      .cooperativeMatrixFlexibleDimensions = VK_TRUE,
-      .cooperativeMatrixPerElementOperations = VK_TRUE};
-  if (can.cooperative_matrix2) {
-    features12.pNext = &matrix2;
-    extensions.push_back(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME);
-  }
-#endif
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &features12};
   features11.storageBuffer16BitAccess = can.storage16;

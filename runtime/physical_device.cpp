@@ -160,12 +160,6 @@ void query_capabilities(PhysicalDevice& device, const Instance& instance,
     out.cooperative_matrix_shapes = cooperative_matrix_shapes(instance, device.handle);
   }
   out.cooperative_matrix = !out.cooperative_matrix_shapes.empty();
-  // Its shaders are SPIR-V 1.6, which Vulkan 1.3 brought.
-  if (out.cooperative_matrix && device.properties.apiVersion >= VK_API_VERSION_1_3 &&
-      lists(extensions, "VK_NV_cooperative_matrix2")) {
-    out.flexible_matrices = flexible_matrices(instance, device.handle);
-  }
-  out.cooperative_matrix2 = !out.flexible_matrices.granularities.empty();
   out.host_visible_device_memory =
       device.info.type != DeviceType::kDiscrete &&
       has_memory_type(device.memory, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
@@ -221,7 +215,6 @@ PhysicalDevice describe(const Instance& instance, VkPhysicalDevice handle) {
   info.fp16 = capabilities.fp16;
   info.bf16 = capabilities.storage16;
   info.cooperative_matrix = capabilities.cooperative_matrix;
-  info.cooperative_matrix2 = capabilities.cooperative_matrix2;
   return device;
 }
 

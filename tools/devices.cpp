@@ -30,14 +30,8 @@ Json to_json(const DeviceInfo& device) {
           {"max_storage_buffer_range", device.max_storage_buffer_range},
           {"fp16", device.fp16},
           {"cooperative_matrix", device.cooperative_matrix},
-          {"cooperative_matrix2", device.cooperative_matrix2},
           {"usable", device.unusable.empty()},
           {"unusable", device.unusable}};
-}
-
-std::string_view matrices(const DeviceInfo& device) {
-  if (device.cooperative_matrix2) return "flexible";
-  return device.cooperative_matrix ? "yes" : "no";
 }
 
 Result<int> run_devices(const Args& args) {
@@ -62,10 +56,11 @@ Result<int> run_devices(const Args& args) {
                {"matrices"},
                {"uuid"}});
   for (const DeviceInfo& d : devices) {
-    table.add(
-        {fmt::format("{}", d.index), d.name, std::string(device_type_name(d.type)), d.api_version,
-         d.driver_info.empty() ? d.driver_name : d.driver_name + ", " + d.driver_info,
-         human_bytes(d.memory_bytes), d.fp16 ? "yes" : "no", std::string(matrices(d)), d.uuid});
+    table.add({fmt::format("{}", d.index), d.name, std::string(device_type_name(d.type)),
+               d.api_version,
+               d.driver_info.empty() ? d.driver_name : d.driver_name + ", " + d.driver_info,
+               human_bytes(d.memory_bytes), d.fp16 ? "yes" : "no",
+               d.cooperative_matrix ? "yes" : "no", d.uuid});
   }
   table.print();
   for (const DeviceInfo& d : devices) {

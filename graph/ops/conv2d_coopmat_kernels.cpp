@@ -59,8 +59,8 @@ bool divides(const Capabilities& capabilities, const Tile& tile, const Cooperati
 // The shape and step, of k, that a tile takes on a device, where it can be had there.
 std::optional<CooperativeFit> fit(const Capabilities& capabilities, const Tile& tile) {
   const std::array<uint32_t, 2> steps = {tile.step, tile.step / 2};
-  return cooperative_fit(capabilities, capabilities.cooperative_matrix_shapes, tile.subgroups(),
-                         steps, [&](const CooperativeFit& candidate) {
+  return cooperative_fit(capabilities, tile.subgroups(), steps,
+                         [&](const CooperativeFit& candidate) {
                            return divides(capabilities, tile, candidate) &&
                                   shared_bytes(tile, candidate) <= capabilities.max_shared_memory;
                          });

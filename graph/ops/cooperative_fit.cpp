@@ -1,13 +1,10 @@
 // The choice of a cooperative matrix's shape, for whatever kernel is tiled by it.
 #include "graph/ops/cooperative_fit.h"
 
-#include <algorithm>
-
 namespace caldera {
 
 std::optional<CooperativeFit> cooperative_fit(
-    const Capabilities& capabilities, std::span<const CooperativeMatrixShape> shapes,
-    uint32_t subgroups, std::span<const uint32_t> steps,
+    const Capabilities& capabilities, uint32_t subgroups, std::span<const uint32_t> steps,
     const std::function<bool(const CooperativeFit&)>& fits) {
   const uint32_t lanes = capabilities.subgroup_size;
   const uint32_t invocations = subgroups * lanes;
@@ -20,7 +17,7 @@ std::optional<CooperativeFit> cooperative_fit(
   }
   std::optional<CooperativeFit> best;
   const auto size = [](const CooperativeMatrixShape& s) { return uint64_t{s.m} * s.n * s.k; };
-  for (const CooperativeMatrixShape& shape : shapes) {
+  for (const CooperativeMatrixShape& shape : capabilities.cooperative_matrix_shapes) {
     if (shape.a != ComponentType::kFloat16 || shape.b != ComponentType::kFloat16 ||
         shape.c != ComponentType::kFloat32 || shape.result != ComponentType::kFloat32) {
       continue;
@@ -32,23 +29,6 @@ std::optional<CooperativeFit> cooperative_fit(
     }
   }
   return best;
-}
-
-std::vector<CooperativeMatrixShape> flexible_shapes(const Capabilities& capabilities, uint32_t m,
-                                                    uint32_t n) {
-  const FlexibleMatrices& flexible = capabilities.flexible_matrices;
-  if (std::max(m, n) > flexible.max_side) return {};
-  std::vector<CooperativeMatrixShape> shapes;
-  bool halves = false;  // Of sums.
-  for (const CooperativeMatrixShape& granularity : flexible.granularities) {
-    if (m % granularity.m != 0 || n % granularity.n != 0) continue;
-    halves = halves || granularity.result == ComponentType::kFloat16;
-    CooperativeMatrixShape& shape = shapes.emplace_back(granularity);
-    shape.m = m;
-    shape.n = n;
-  }
-  if (!halves) shapes.clear();
-  return shapes;
 }
 
 }  // namespace caldera

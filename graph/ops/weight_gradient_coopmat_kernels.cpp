@@ -53,8 +53,8 @@ bool divides(const Capabilities& capabilities, const Tile& tile, const Cooperati
 
 // The shape and step, in pixels, that a tile takes on a device, where it can be had there.
 std::optional<CooperativeFit> fit(const Capabilities& capabilities, const Tile& tile) {
-  return cooperative_fit(capabilities, capabilities.cooperative_matrix_shapes, tile.subgroups(),
-                         kSteps, [&](const CooperativeFit& candidate) {
+  return cooperative_fit(capabilities, tile.subgroups(), kSteps,
+                         [&](const CooperativeFit& candidate) {
                            return divides(capabilities, tile, candidate) &&
                                   shared_bytes(tile, candidate) <= capabilities.max_shared_memory;
                          });

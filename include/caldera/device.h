@@ -32,9 +32,7 @@ struct DeviceInfo {
   bool fp16 = false;                // shaderFloat16 and 16-bit storage.
   bool bf16 = false;                // 16-bit storage: arithmetic is of f32.
   bool cooperative_matrix = false;  // VK_KHR_cooperative_matrix.
-  // VK_NV_cooperative_matrix2: matrices of flexible sizes, and operations on each element.
-  bool cooperative_matrix2 = false;
-  std::string unusable;  // Why Caldera cannot use it; empty where it can.
+  std::string unusable;             // Why Caldera cannot use it; empty where it can.
 };
 
 // Every device that the Vulkan loader shows, ranked, unusable ones last. An empty list is a loader

@@ -36,17 +36,9 @@ vec4 activate(vec4 y, uint activation) {
   }
 }
 
-// Kernels that meet their outputs one by one define EPILOGUE_ELEMENTS: indices are then of
-// elements, and all four components the same one.
-#ifdef EPILOGUE_ELEMENTS
-#define EPILOGUE_CHANNELS(channel) uvec4(channel)
-#else
-#define EPILOGUE_CHANNELS(block) (block * 4 + uvec4(0, 1, 2, 3))
-#endif
-
 // `block`: index of the vector of four channels.
 vec4 zero_tail(vec4 y, uint block, uint channels) {
-  return mix(vec4(0), y, lessThan(EPILOGUE_CHANNELS(block), uvec4(channels)));
+  return mix(vec4(0), y, lessThan(block * 4 + uvec4(0, 1, 2, 3), uvec4(channels)));
 }
 
 #ifdef EPILOGUE_BINDINGS
@@ -57,13 +49,6 @@ layout(binding = EPILOGUE_BINDINGS, rgba32f) readonly uniform imageBuffer biases
 layout(binding = EPILOGUE_BINDINGS + 1, TEXEL_FORMAT) readonly uniform TEXELS_T residuals;
 #define EPILOGUE_BIAS(block) imageLoad(biases, int(block))
 #define EPILOGUE_RESIDUAL(index) load_texel(residuals, index)
-#elif defined(EPILOGUE_ELEMENTS)
-layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { float bias[]; };
-layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer {
-  scalar_t residual[];
-};
-#define EPILOGUE_BIAS(channel) vec4(bias[channel])
-#define EPILOGUE_RESIDUAL(index) vec4(widen1(residual[index]))
 #else
 layout(std430, binding = EPILOGUE_BINDINGS) readonly buffer BiasBuffer { vec4 bias[]; };
 layout(std430, binding = EPILOGUE_BINDINGS + 1) readonly buffer ResidualBuffer {
@@ -80,10 +65,4 @@ vec4 apply_epilogue(vec4 y, uint epilogue, uint block, uint channels, uint index
   y = activate(y, epilogue & kEpilogueActivationMask);
   return zero_tail(y, block, channels);
 }
-
-#ifdef EPILOGUE_ELEMENTS
-float apply_epilogue_to_element(float y, uint epilogue, uint channel, uint channels, uint index) {
-  return apply_epilogue(vec4(y), epilogue, channel, channels, index).x;
-}
-#endif
 #endif

@@ -186,57 +186,22 @@ TEST(Plan, UsesMatrixUnitsForHalvesAlone) {
               testing::ElementsAre(16u, 16u, 16u));
 }
 
-// A GPU whose matrices may be as large as a program likes.
-Capabilities flexible_gpu() {
-  Capabilities limits = gpu(true);
-  limits.cooperative_matrix2 = true;
-  using enum ComponentType;
-  limits.flexible_matrices = {
-      .granularities = {{16, 8, 8, kFloat16, kFloat16, kFloat16, kFloat16},
-                        {16, 8, 16, kFloat16, kFloat16, kFloat32, kFloat32}},
-      .max_side = 1024};
-  return limits;
-}
-
-// Nobody has measured the flexible ones on a GPU.
-TEST(Plan, PrefersMatricesOfFixedSizesUnlessTuned) {
-  const Graph graph = conv_net({32, 256, 28, 28}, 256);
-  EXPECT_EQ(kernel_on(flexible_gpu(), graph, Precision::kFp16),
-            kernel_on(gpu(true), graph, Precision::kFp16));
-}
-
-TEST(Plan, GivesASubgroupOneFlexibleMatrix) {
-  if (shader_spirv(ShaderId::conv2d_coopmat2).empty()) {
-    CALDERA_SKIP_UNLESS_REQUIRED("built by a compiler without GL_NV_cooperative_matrix2")
+// By the tiles' measured rates, and by how many processors there are to share them.
+TEST(Plan, GivesMatrixUnitsTilesThatFillTheGpu) {
+  if (shader_spirv(ShaderId::conv2d_coopmat).empty()) {
+    CALDERA_SKIP_UNLESS_REQUIRED("built by a compiler without cooperative matrices")
   }
-  const Graph graph = conv_net({32, 256, 28, 28}, 256);
-  const auto planned = [&](const Capabilities& device) {
-    return plan(device, graph,
-                {.precision = Precision::kFp16, .kernels = {"conv2d_coopmat2_128x128"}})
-        .value();
+  const auto kernel = [](Shape input, int64_t channels, uint32_t processors = 0) {
+    Capabilities device = gpu(true);
+    device.processors = processors;
+    return kernel_on(device, conv_net(std::move(input), channels), Precision::kFp16);
   };
-  const auto kernel = [&](const Capabilities& device) {
-    return std::string(planned(device).kernels[0]->name);
-  };
-  const Plan made = planned(flexible_gpu());
-  const auto product =
-      std::ranges::find(made.dispatches, ShaderId::conv2d_coopmat2, &Dispatch::shader);
-  ASSERT_NE(product, made.dispatches.end());
-  EXPECT_EQ(product->required_subgroup_size, 32u);
-  // Its part of the tile, by as small a step along k as there is.
-  EXPECT_THAT(std::vector(product->constants.begin() + 4, product->constants.begin() + 9),
-              testing::ElementsAre(64u, 32u, 64u, 32u, 16u));
-
-  // What is stored is a matrix of halves, and no side may be too long.
-  Capabilities without = flexible_gpu();
-  without.flexible_matrices.granularities.erase(without.flexible_matrices.granularities.begin());
-  EXPECT_EQ(kernel(without), "conv2d_coopmat_128x128");
-  without = flexible_gpu();
-  without.flexible_matrices.max_side = 32;
-  EXPECT_EQ(kernel(without), "conv2d_coopmat_128x128");
-  without = flexible_gpu();
-  for (CooperativeMatrixShape& each : without.flexible_matrices.granularities) each.n = 48;
-  EXPECT_EQ(kernel(without), "conv2d_coopmat_128x128");
+  EXPECT_EQ(kernel({256, 256, 28, 28}, 256), "conv2d_coopmat_128x256");
+  EXPECT_EQ(kernel({256, 64, 56, 56}, 64), "conv2d_coopmat_256x64");
+  EXPECT_EQ(kernel({1, 512, 7, 7}, 512), "conv2d_coopmat_32x32");
+  // Seventeen waves of half the tile on 96 processors beside nine; on 132, twelve beside six.
+  EXPECT_EQ(kernel({256, 128, 28, 28}, 128), "conv2d_coopmat_128x128");
+  EXPECT_EQ(kernel({256, 128, 28, 28}, 128, /*processors=*/132), "conv2d_coopmat_256x128");
 }
 
 TEST(Plan, KeepsTilesForGpusFromSoftwareDrivers) {

@@ -152,20 +152,16 @@ TEST(Slicing, TilesForGpusAreFoldedAndSubmittedInPortionsToo) {
   const ThreeImages net;
   Capabilities limits = device.impl().capabilities();
   limits.max_workgroup_count[0] = 3;
-  for (const std::string kernel : {"gemm", "coopmat", "coopmat2"}) {
+  for (const std::string kernel : {"gemm", "coopmat"}) {
     SCOPED_TRACE(kernel);
     SessionOptions options{
         .submit_seconds = 3e-6,
         .kernels = {"conv2d_" + kernel + "_32x32", "linear_" + kernel + "_32x32"}};
     const bool halves = kernel != "gemm";
     if (halves) {
-      const bool flexible = kernel == "coopmat2";
-      const DeviceInfo& info = device.info();
-      const bool there = flexible ? info.cooperative_matrix2 : info.cooperative_matrix;
-      const ShaderId shader = flexible ? ShaderId::conv2d_coopmat2 : ShaderId::conv2d_coopmat;
-      if (!there || shader_spirv(shader).empty()) {
-        EXPECT_FALSE(flexible ? test::driver_has_flexible_matrices() : test::driver_has_matrices())
-            << "and yet they are not to be had";
+      const bool there = device.info().cooperative_matrix;
+      if (!there || shader_spirv(ShaderId::conv2d_coopmat).empty()) {
+        EXPECT_FALSE(test::driver_has_matrices()) << "and yet they are not to be had";
         continue;
       }
       options.precision = Precision::kFp16;

@@ -33,8 +33,4 @@ bool driver_has_matrices() {
   return driver() == "lavapipe-next";
 }
 
-bool driver_has_flexible_matrices() {
-  return driver() == "lavapipe-next";
-}
-
 }  // namespace caldera::test

@@ -19,7 +19,6 @@ std::string_view driver();
 bool driver_has_halves();              // DeviceInfo::fp16
 bool driver_has_subgroups_of_eight();  // And shuffles, which the kernels of subgroups need.
 bool driver_has_matrices();            // DeviceInfo::cooperative_matrix
-bool driver_has_flexible_matrices();   // DeviceInfo::cooperative_matrix2
 
 }  // namespace caldera::test
 

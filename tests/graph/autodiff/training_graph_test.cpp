@@ -249,9 +249,7 @@ TEST(TrainingWeights, ArePackedForEveryKernelOfConvolutionsAndLinearLayers) {
       SCOPED_TRACE(name);
       SessionOptions options{.kernels = {name}};
       if (halves) {
-        const bool flexible = name.find("_coopmat2") != name.npos;
-        const DeviceInfo& info = device.info();
-        if (!(flexible ? info.cooperative_matrix2 : info.cooperative_matrix)) continue;
+        if (!device.info().cooperative_matrix) continue;
         options.precision = Precision::kFp16;
       }
       const auto kernels = expected.expect_same(device, options, halves ? 5e-2 : 1e-4, /*runs=*/2);

@@ -53,8 +53,7 @@ bool runs_here(std::string_view variant, Precision precision) {
   const bool rounds = precision != Precision::kFp32;
   if (rounds && !driver_has_halves()) return false;
   if (variant == "convert_vector") return rounds;  // In fp32 there is nothing to convert.
-  if (is("_coopmat_")) return halves && driver_has_matrices();  // Products of halves alone.
-  if (is("_coopmat2_")) return halves && driver_has_flexible_matrices();
+  if (is("_coopmat_")) return halves && driver_has_matrices();     // Products of halves alone.
   if (is("_gemm_") && rounds) return variant.ends_with("_32x32");  // As left_out() has it.
   if (is("_subgroup") || is("_winograd") || variant == "linear_panel") {
     return driver_has_subgroups_of_eight();
