@@ -42,6 +42,7 @@ class Emitter {
 
   const Capabilities& capabilities() const { return capabilities_; }
   const Graph& graph() const { return graph_; }
+  uint32_t first_image() const { return static_cast<uint32_t>(first_); }
   // How many images this emitter stands for: the batch extent of all shapes to use.
   uint32_t images() const { return static_cast<uint32_t>(images_); }
   // Of the node's activations.

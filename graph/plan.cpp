@@ -4,6 +4,7 @@
 #include "graph/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <numeric>
 
@@ -12,6 +13,7 @@
 #include "graph/align.h"
 #include "graph/emitter.h"
 #include "graph/passes/passes.h"
+#include "graph/pixel_memory.h"
 #include "graph/precision.h"
 #include "graph/problem_key.h"
 #include "graph/validate.h"
@@ -180,8 +182,46 @@ class Planner {
   Status emit_input(uint32_t index) {
     const ValueId value = plan_.graph.inputs[index];
     plan_.input_offsets.push_back(plan_.input_bytes);
+    if (index == 0 && options_.pixels) return emit_pixels();
     plan_.input_bytes += staging_bytes(emitter_.shape(value));
     return is_scalars(value) ? Status() : emit_packing(index);
+  }
+
+  // An image that is mixed with another may be in another run of images: bytes are bound whole.
+  Status emit_pixels() {
+    const Value& value = plan_.graph.value(plan_.graph.inputs[0]);
+    const ImageShape shape = emitter_.shape(plan_.graph.inputs[0]);
+    if (value.shape.size() != 4 || shape.c != 3) {
+      return Error{ErrorCode::kInvalidInput,
+                   fmt::format("images of bytes have three channels, but the input is {}",
+                               to_string(value.shape))};
+    }
+    const uint64_t most = capabilities_.max_storage_buffer_range;
+    const uint64_t bytes = static_cast<uint64_t>(shape.n * shape.pixels()) * Pixels::kBytes;
+    const int64_t run = images_a_run({{shape.image_bytes(), most}}, shape.n);
+    if (bytes > most || run == 0) {
+      return too_large(value.name, {{bytes, most}, {shape.image_bytes(), most}});
+    }
+    std::vector<uint32_t> words;
+    for (const auto& channel : *options_.pixels) {
+      for (const float number : channel) words.push_back(std::bit_cast<uint32_t>(number));
+    }
+    const Binding numbers = emitter_.table(std::move(words));
+    const uint64_t mixes = PixelMemory::offset(shape.n);
+    emit_runs(shape.n, run, 0, [&] {
+      const shader::PixelParams params{.images = emitter_.images(),
+                                       .first = emitter_.first_image(),
+                                       .c4 = shape.c4(),
+                                       .pixels = static_cast<uint32_t>(shape.pixels())};
+      emitter_.dispatch(NodeId::kNone, StoredShader{ShaderId::pack_pixels, shape.storage}, params,
+                        {{BindingKind::kInput, 0, 0, static_cast<uint64_t>(shape.n) * 8},
+                         {BindingKind::kInput, 0, mixes, bytes},
+                         numbers,
+                         emitter_.activation(plan_.graph.inputs[0])},
+                        uint64_t{params.images} * params.pixels * params.c4);
+    });
+    plan_.pixel_dispatches = plan_.dispatches.size();
+    return {};
   }
 
   // A step's scalars come in before the first node that reads them, and again where the part begins
@@ -398,6 +438,10 @@ Result<Plan> make_plan(const Capabilities& capabilities, std::string_view device
                        Weights weights, const SessionOptions& options, const Tuning& tuning) {
   CALDERA_TRY(check_kernel_names(options.kernels));
   CALDERA_TRY(validate(graph, weights));
+  if (options.pixels && (options.profile || options.keep_activations || graph.inputs.empty())) {
+    return Error{ErrorCode::kInvalidInput,
+                 "images of bytes are not to be had with profile or keep_activations"};
+  }
   if (!(options.submit_seconds > 0) || options.frames_in_flight < 1) {
     return Error{
         ErrorCode::kInvalidInput,

@@ -29,6 +29,8 @@ struct Plan {
   // Of a graph that trains: so many of them, the first ones, change no state and take nothing that
   // the step before has to tell. They may run before that has been read. Of others: all.
   size_t forward_dispatches = 0;
+  // So many of them, the first ones, bring in the first input where it comes as bytes.
+  size_t pixel_dispatches = 0;
   std::vector<PackedWeight> weights;
   std::vector<uint64_t> weights_blocks;  // Bytes of each.
   uint64_t weights_bytes = 0;            // Of all blocks.

@@ -250,9 +250,13 @@ Status SessionImpl::record(Frame& frame) {
   DeviceImpl& device = program_->device.impl();
   const Capabilities& capabilities = device.capabilities();
   const std::vector<Dispatch>& dispatches = program_->plan.dispatches;
-  const std::vector<Portion> portions =
+  std::vector<Portion> portions =
       cut_into_submits(dispatches, program_->options.submit_seconds / device.pace(),
                        capabilities.max_workgroup_count[1]);
+  // What brings in images of bytes is recorded for each memory of such: pixel_commands().
+  std::erase_if(portions,
+                [&](const Portion& p) { return p.dispatch < program_->plan.pixel_dispatches; });
+  if (!portions.empty()) portions.front().opens_submit = false;
   CALDERA_TRY_ASSIGN(Recorder recorder, Recorder::create(device.shared_from_this()));
   const bool profiled = program_->options.profile;
   const bool timed = profiled || capabilities.timestamp_bits > 0;
@@ -428,6 +432,11 @@ Status Session::run(std::span<const float> input, std::span<float> output) {
 Status Session::run(std::span<const std::span<const float>> inputs,
                     std::span<const std::span<float>> outputs) {
   return detail::no_throw<Status>("a run", [&] { return impl_->run(inputs, outputs); });
+}
+
+Status Session::run(const Pixels& images, std::span<float> output) {
+  return detail::no_throw<Status>("a run",
+                                  [&] { return impl_->run(images, std::span(&output, 1)); });
 }
 
 Status Session::submit(std::span<const std::span<const float>> inputs) {

@@ -4,8 +4,10 @@
 #include <memory>
 #include <vector>
 
+#include "caldera/pixels.h"
 #include "caldera/session.h"
 
+#include "graph/pixel_memory.h"
 #include "graph/plan.h"
 #include "runtime/blocks.h"
 #include "runtime/recorder.h"
@@ -32,11 +34,14 @@ class SessionImpl {
 
   Status run(std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs);
+  Status run(const Pixels& pixels, std::span<const std::span<float>> outputs);
   Status submit(std::span<const std::span<const float>> inputs);
   Status wait(std::span<const std::span<float>> outputs);
   // submit() in two parts, of a graph that trains: what changes nothing (Plan::forward_dispatches),
   // then the rest, with the last input as it is by then.
   Status begin(std::span<const std::span<const float>> inputs);
+  // The same where the first input comes as bytes (Plan::pixel_dispatches).
+  Status begin(const Pixels& pixels, std::span<const std::span<const float>> others);
   Status commit(std::span<const float> last_input);
   // Gives up what was begun.
   Status cancel();
@@ -64,11 +69,12 @@ class SessionImpl {
   struct Frame {
     Buffer input;
     Buffer output;
-    std::vector<double> submit_work;  // By submit: what it was estimated to hold.
-    std::vector<double> times;        // Of the last run; kept, so that runs allocate nothing.
-    std::vector<double> seconds;      // By submit, of the run before; 0 before the first.
-    CommandList commands;             // Last: it refers to the buffers.
-    uint32_t forward_submits = 0;     // Of the commands: what begin() submits.
+    std::vector<double> submit_work;      // By submit: what it was estimated to hold.
+    std::vector<double> times;            // Of the last run; kept, so that runs allocate nothing.
+    std::vector<double> seconds;          // By submit, of the run before; 0 before the first.
+    CommandList commands;                 // Last: it refers to the buffers.
+    uint32_t forward_submits = 0;         // Of the commands: what begin() submits.
+    const PixelMemory* pixels = nullptr;  // Of the last run, if it was given some.
     bool begun = false;
     bool under_way = false;
     bool has_run = false;
@@ -80,18 +86,30 @@ class SessionImpl {
   Status check_idle() const;
   // The frame for the next run, if it is free.
   Result<Frame*> free_frame();
-  void stage(Frame& frame, std::span<const std::span<const float>> inputs) const;
+  // As the graph's inputs from `first` on.
+  void stage(Frame& frame, std::span<const std::span<const float>> inputs, size_t first) const;
+  // Brings images of bytes into the arena.
+  Result<CommandList*> pixel_commands(const Pixels& pixels);
+  Status commit_begun(Frame& frame);
   Status check_spans(std::span<const std::span<const float>> inputs) const;
   Status check_spans(std::span<const std::span<float>> outputs) const;
+  // All inputs but the first.
+  Status check_others(std::span<const std::span<const float>> inputs) const;
   // Cuts anew where the frame's submits took longer than they may, or far less, in two runs on end:
   // many a driver compiles in a first run, and a machine may stall in any.
   void keep_to_budget(Frame& frame);
   BufferRange resolve(const Binding& binding, const Frame& frame) const;
 
+  struct PixelCommands {
+    std::shared_ptr<PixelMemory> memory;
+    CommandList commands;
+  };
+
   std::shared_ptr<Program> program_;
   std::shared_ptr<const Blocks> arena_;
   std::shared_ptr<const Blocks> states_;
   std::vector<Frame> frames_;
+  std::vector<PixelCommands> pixel_commands_;
   size_t next_submit_ = 0;  // Into frames_.
   size_t next_wait_ = 0;
 };

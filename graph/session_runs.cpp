@@ -20,7 +20,7 @@ Error misfit(const Plan& plan, std::string_view what, ValueId value, size_t got)
 }
 
 template <typename Span>
-Status check(const Plan& plan, std::string_view what, const std::vector<ValueId>& values,
+Status check(const Plan& plan, std::string_view what, std::span<const ValueId> values,
              std::span<const Span> spans) {
   if (spans.size() != values.size()) {
     return Error{ErrorCode::kInvalidInput, fmt::format("the graph has {} {}s, but {} were given",
@@ -38,7 +38,17 @@ Status check(const Plan& plan, std::string_view what, const std::vector<ValueId>
 }  // namespace
 
 Status SessionImpl::check_spans(std::span<const std::span<const float>> inputs) const {
-  return check(program_->plan, "input", program_->plan.graph.inputs, inputs);
+  if (program_->plan.pixel_dispatches > 0) {
+    return Error{ErrorCode::kInvalidInput,
+                 "the session was made for images of bytes (SessionOptions::pixels)"};
+  }
+  return check<std::span<const float>>(program_->plan, "input", program_->plan.graph.inputs,
+                                       inputs);
+}
+
+Status SessionImpl::check_others(std::span<const std::span<const float>> inputs) const {
+  return check(program_->plan, "further input", std::span(program_->plan.graph.inputs).subspan(1),
+               inputs);
 }
 
 Status SessionImpl::check_spans(std::span<const std::span<float>> outputs) const {
@@ -59,17 +69,18 @@ Result<SessionImpl::Frame*> SessionImpl::free_frame() {
   return &frame;
 }
 
-void SessionImpl::stage(Frame& frame, std::span<const std::span<const float>> inputs) const {
+void SessionImpl::stage(Frame& frame, std::span<const std::span<const float>> inputs,
+                        size_t first) const {
   for (size_t i = 0; i < inputs.size(); ++i) {
-    std::memcpy(frame.input.mapped().data() + program_->plan.input_offsets[i], inputs[i].data(),
-                inputs[i].size_bytes());
+    std::memcpy(frame.input.mapped().data() + program_->plan.input_offsets[first + i],
+                inputs[i].data(), inputs[i].size_bytes());
   }
 }
 
 Status SessionImpl::submit(std::span<const std::span<const float>> inputs) {
   CALDERA_TRY(check_spans(inputs));
   CALDERA_TRY_ASSIGN(Frame * frame, free_frame());
-  stage(*frame, inputs);
+  stage(*frame, inputs, 0);
   CALDERA_TRY(frame->commands.submit());
   frame->under_way = true;
   next_submit_ = (next_submit_ + 1) % frames_.size();
@@ -79,7 +90,7 @@ Status SessionImpl::submit(std::span<const std::span<const float>> inputs) {
 Status SessionImpl::begin(std::span<const std::span<const float>> inputs) {
   CALDERA_TRY(check_spans(inputs));
   CALDERA_TRY_ASSIGN(Frame * frame, free_frame());
-  stage(*frame, inputs);
+  stage(*frame, inputs, 0);
   if (frame->forward_submits > 0) CALDERA_TRY(frame->commands.submit_first(frame->forward_submits));
   frame->begun = true;
   return {};
@@ -94,6 +105,10 @@ Status SessionImpl::commit(std::span<const float> last_input) {
     return misfit(plan, "input", plan.graph.inputs.back(), last_input.size());
   std::memcpy(frame.input.mapped().data() + plan.input_offsets.back(), last_input.data(),
               last_input.size_bytes());
+  return commit_begun(frame);
+}
+
+Status SessionImpl::commit_begun(Frame& frame) {
   CALDERA_TRY(frame.commands.submit());
   frame.begun = false;
   frame.under_way = true;

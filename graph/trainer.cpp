@@ -81,14 +81,28 @@ struct Trainer::Impl {
   }
 
   // Before the step before has told its result, nothing is known but what dropout needs.
-  Status begin(std::span<const float> images, std::span<const float> targets) {
+  template <typename Begin>
+  Status begin(Begin begin_session) {
     if (progress->begun) return invalid("a batch was begun: commit() or cancel() it first");
     set(ScalarSlot::kSeed, small_number(options.seed));
     set(ScalarSlot::kStep, small_number(static_cast<uint64_t>(progress->runs)));
-    const std::array<std::span<const float>, 3> inputs{images, targets, scalars};
-    CALDERA_TRY(impl().begin(inputs));
+    CALDERA_TRY(begin_session());
     progress->begun = this;
     return {};
+  }
+
+  Status begin(std::span<const float> images, std::span<const float> targets) {
+    return begin([&] {
+      const std::array<std::span<const float>, 3> inputs{images, targets, scalars};
+      return impl().begin(inputs);
+    });
+  }
+
+  Status begin(const Pixels& images, std::span<const float> targets) {
+    return begin([&] {
+      const std::array<std::span<const float>, 2> others{targets, scalars};
+      return impl().begin(images, others);
+    });
   }
 
   Status commit(float learning_rate, bool apply) {
@@ -222,6 +236,10 @@ Result<StepResult> Trainer::accumulate(std::span<const float> images,
 }
 
 Status Trainer::begin(std::span<const float> images, std::span<const float> targets) {
+  return detail::no_throw<Status>("a step", [&] { return impl_->begin(images, targets); });
+}
+
+Status Trainer::begin(const Pixels& images, std::span<const float> targets) {
   return detail::no_throw<Status>("a step", [&] { return impl_->begin(images, targets); });
 }
 

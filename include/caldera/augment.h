@@ -75,6 +75,11 @@ struct AugmentKey {
 void augment(const Image& image, const Preprocess& preprocess, int32_t width, int32_t height,
              const Augmentation& augmentation, const AugmentKey& key, std::span<float> output);
 
+// The same as bytes, [height, width, 4], for Pixels (caldera/pixels.h): what is zero once
+// normalised is blank there. By the values of pixel_values() it becomes the same bits.
+void augment(const Image& image, const Preprocess& preprocess, int32_t width, int32_t height,
+             const Augmentation& augmentation, const AugmentKey& key, std::span<uint8_t> output);
+
 // Mixup of a batch: sample i becomes weight[i] * itself + (1 - weight[i]) * sample partner[i].
 // Zhang et al., arXiv 1710.09412.
 struct Mixup {

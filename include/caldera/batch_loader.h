@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "caldera/augment.h"
 #include "caldera/dataset.h"
 #include "caldera/image.h"
+#include "caldera/pixels.h"
 #include "caldera/result.h"
 
 namespace caldera {
@@ -36,6 +38,10 @@ struct BatchOptions {
   // Samples known to be bad, as bad_samples() gave them: by them a resumed run finds the place of
   // its first batch. Where they are not given, the epoch's batches before it are decoded to see.
   std::optional<std::vector<int64_t>> known_bad{};
+  // Where images go as bytes, in place of floats: asked for memory of `batch` images at least for
+  // each batch, by a thread of the loader's, which writes them in place. Batch::pixels is what it
+  // gave.
+  std::function<Result<std::shared_ptr<const Pixels>>()> pixels{};
 };
 
 struct BadSample {
@@ -45,10 +51,11 @@ struct BadSample {
 
 struct Batch {
   int64_t epoch = 0;
-  int64_t index = 0;             // In its epoch.
-  std::vector<float> images;     // [N, 3, H, W]
-  std::vector<int32_t> labels;   // [N]
-  std::vector<int64_t> samples;  // [N], places in ImageFolder::samples.
+  int64_t index = 0;                       // In its epoch.
+  std::vector<float> images;               // [N, 3, H, W]; empty with BatchOptions::pixels.
+  std::shared_ptr<const Pixels> pixels{};  // Then it is the first N of these.
+  std::vector<int32_t> labels;             // [N]
+  std::vector<int64_t> samples;            // [N], places in ImageFolder::samples.
   // Found bad on the way to this batch, in the order of the epoch; each is named once.
   std::vector<BadSample> bad;
 };

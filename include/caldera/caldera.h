@@ -16,6 +16,7 @@
 #include "caldera/nonfinite.h"
 #include "caldera/npy.h"
 #include "caldera/optimizer_state.h"
+#include "caldera/pixels.h"
 #include "caldera/predictor.h"
 #include "caldera/reference.h"
 #include "caldera/result.h"

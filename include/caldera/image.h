@@ -55,6 +55,8 @@ std::vector<std::string> preprocess_names();
 std::string to_json(const Preprocess& preprocess);
 Result<Preprocess> preprocess_from_json(std::string_view json);
 
+// What normalize() makes of each byte of each channel.
+std::array<std::array<float, 256>, 3> pixel_values(const Preprocess& preprocess);
 // Writes [3, H, W] float32: (pixel / 255 - mean) / std. Precondition: the sizes agree.
 void normalize(const Image& image, const Preprocess& preprocess, std::span<float> output);
 

@@ -12,6 +12,7 @@
 
 #include "caldera/device.h"
 #include "caldera/graph.h"
+#include "caldera/pixels.h"
 #include "caldera/result.h"
 #include "caldera/tensor.h"
 
@@ -51,6 +52,9 @@ struct SessionOptions {
   // Seconds of device time that one submit may take, so that no driver's watchdog bites. Held by an
   // estimate at first, then by what runs were measured to take.
   double submit_seconds = 0.5;
+  // The first input, of three channels, is given as Pixels (caldera/pixels.h), whose bytes become
+  // these numbers. Not to be had with `profile`.
+  std::shared_ptr<const PixelValues> pixels{};
   // Runs that may be under way at once: see submit().
   int frames_in_flight = 1;
   // Names of kernel variants ("conv2d_direct") to take wherever they are supported, before any
@@ -111,6 +115,8 @@ class Session {
   // Graphs of one input and one output. input: float32, the graph's input shape, row-major.
   // output: float32, the graph's output shape. Fails on a span of another size, or device loss.
   Status run(std::span<const float> input, std::span<float> output);
+  // The same with SessionOptions::pixels.
+  Status run(const Pixels& images, std::span<float> output);
   // Any number of inputs and outputs, in the graph's order.
   Status run(std::span<const std::span<const float>> inputs,
              std::span<const std::span<float>> outputs);

@@ -79,6 +79,8 @@ class Trainer {
   // the device is busy with what was begun. A step therefore gives the bits that step() gives, and
   // whoever stops between wait() and commit() has the states of the step that was waited for.
   Status begin(std::span<const float> images, std::span<const float> targets);
+  // With SessionOptions::pixels. The images are free to be written again after wait().
+  Status begin(const Pixels& images, std::span<const float> targets);
   Status commit(float learning_rate, bool apply);
   Result<StepResult> wait();
   // Gives up a batch that was begun, in place of commit().

@@ -7,6 +7,8 @@
 #include <cassert>
 #include <cmath>
 #include <cstddef>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -72,6 +74,56 @@ void erase(const Box& box, int32_t width, int32_t height, std::span<float> outpu
   }
 }
 
+// A sample's random numbers, a stream a step.
+class Draws {
+ public:
+  explicit Draws(const AugmentKey& key)
+      : base_(Random(key.seed, RandomUse::kAugment, static_cast<uint64_t>(key.epoch),
+                     static_cast<uint64_t>(key.sample))
+                  .next()) {}
+
+  Random of(Step step) const {
+    return Random(base_, RandomUse::kAugment, static_cast<uint64_t>(step));
+  }
+  // Left and top.
+  std::pair<int32_t, int32_t> shift(int32_t pad) const {
+    if (pad == 0) return {0, 0};
+    Random draws = of(Step::kPad);
+    const auto places = static_cast<uint64_t>(2 * pad + 1);
+    const int32_t left = static_cast<int32_t>(draws.below(places)) - pad;
+    return {left, static_cast<int32_t>(draws.below(places)) - pad};
+  }
+  std::optional<Box> erasing(const RandomErasing& how, int32_t width, int32_t height) const {
+    Random draws = of(Step::kErase);
+    if (!draws.chance(how.probability)) return std::nullopt;
+    return draw_erasing(how, width, height, draws);
+  }
+
+ private:
+  uint64_t base_;
+};
+
+// What comes before normalising.
+Image make_view(const Image& image, const Preprocess& preprocess, int32_t width, int32_t height,
+                const Augmentation& augmentation, const Draws& of_sample) {
+  Image view;
+  if (augmentation.resized_crop.enabled) {
+    Random draws = of_sample.of(Step::kCrop);
+    const Box box = draw_resized_crop(augmentation.resized_crop, image.width, image.height, draws);
+    view = resize(crop(image, box.left, box.top, box.width, box.height), width, height);
+  } else {
+    view = fit(image, preprocess, width, height);
+  }
+  assert(view.width == width && view.height == height);
+  if (of_sample.of(Step::kFlip).chance(augmentation.flip)) view = flip_horizontal(view);
+  const ColorJitter& jitter = augmentation.jitter;
+  if (jitter.brightness > 0 || jitter.contrast > 0 || jitter.saturation > 0 || jitter.hue > 0) {
+    Random draws = of_sample.of(Step::kJitter);
+    jitter_colors(view, jitter, draws);
+  }
+  return view;
+}
+
 }  // namespace
 
 Result<Augmentation> find_augmentation(std::string_view name) {
@@ -110,44 +162,44 @@ Status check_augmentation(const Augmentation& augmentation) {
 void augment(const Image& image, const Preprocess& preprocess, int32_t width, int32_t height,
              const Augmentation& augmentation, const AugmentKey& key, std::span<float> output) {
   assert(output.size() == size_t{3} * static_cast<size_t>(width) * static_cast<size_t>(height));
-  const uint64_t base = Random(key.seed, RandomUse::kAugment, static_cast<uint64_t>(key.epoch),
-                               static_cast<uint64_t>(key.sample))
-                            .next();
-  const auto random = [&](Step step) {
-    return Random(base, RandomUse::kAugment, static_cast<uint64_t>(step));
-  };
-
-  Image view;
-  if (augmentation.resized_crop.enabled) {
-    Random draws = random(Step::kCrop);
-    const Box box = draw_resized_crop(augmentation.resized_crop, image.width, image.height, draws);
-    view = resize(crop(image, box.left, box.top, box.width, box.height), width, height);
-  } else {
-    view = fit(image, preprocess, width, height);
-  }
-  assert(view.width == width && view.height == height);
-  if (random(Step::kFlip).chance(augmentation.flip)) view = flip_horizontal(view);
-  const ColorJitter& jitter = augmentation.jitter;
-  if (jitter.brightness > 0 || jitter.contrast > 0 || jitter.saturation > 0 || jitter.hue > 0) {
-    Random draws = random(Step::kJitter);
-    jitter_colors(view, jitter, draws);
-  }
-
+  const Draws draws(key);
+  const Image view = make_view(image, preprocess, width, height, augmentation, draws);
   if (augmentation.pad > 0) {
     std::vector<float> planes(output.size());
     normalize(view, preprocess, planes);
-    Random draws = random(Step::kPad);
-    const auto places = static_cast<uint64_t>(2 * augmentation.pad + 1);
-    const int32_t left = static_cast<int32_t>(draws.below(places)) - augmentation.pad;
-    const int32_t top = static_cast<int32_t>(draws.below(places)) - augmentation.pad;
+    const auto [left, top] = draws.shift(augmentation.pad);
     shift(planes, width, height, left, top, output);
   } else {
     normalize(view, preprocess, output);
   }
-  Random draws = random(Step::kErase);
-  if (draws.chance(augmentation.erasing.probability)) {
-    const auto box = draw_erasing(augmentation.erasing, width, height, draws);
-    if (box) erase(*box, width, height, output);
+  if (const auto box = draws.erasing(augmentation.erasing, width, height))
+    erase(*box, width, height, output);
+}
+
+void augment(const Image& image, const Preprocess& preprocess, int32_t width, int32_t height,
+             const Augmentation& augmentation, const AugmentKey& key, std::span<uint8_t> output) {
+  assert(output.size() == size_t{4} * static_cast<size_t>(width) * static_cast<size_t>(height));
+  const Draws draws(key);
+  const Image view = make_view(image, preprocess, width, height, augmentation, draws);
+  const auto [left, top] = draws.shift(augmentation.pad);
+  uint8_t* to = output.data();
+  for (int32_t y = 0; y < height; ++y) {
+    for (int32_t x = 0; x < width; ++x, to += 4) {
+      const int32_t from_x = x - left;
+      const int32_t from_y = y - top;
+      const bool inside = from_x >= 0 && from_x < width && from_y >= 0 && from_y < height;
+      const size_t at = (static_cast<size_t>(inside ? from_y : 0) * static_cast<size_t>(width) +
+                         static_cast<size_t>(inside ? from_x : 0)) *
+                        3;
+      for (size_t c = 0; c < 3; ++c) to[c] = inside ? view.pixels[at + c] : uint8_t{0};
+      to[3] = inside ? 255 : 0;
+    }
+  }
+  if (const auto box = draws.erasing(augmentation.erasing, width, height)) {
+    for (int64_t y = box->top; y < box->top + box->height; ++y) {
+      uint8_t* row = output.data() + (y * width + box->left) * 4;
+      std::fill(row, row + box->width * 4, uint8_t{0});
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include "caldera/batch_loader.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -150,8 +151,7 @@ Result<bool> BatchLoader::State::take(Batch& batch) {
     }
   }
   Chunk::Made& made = chunk.samples[in_chunk];
-  const auto values = chunk.values.begin() + static_cast<ptrdiff_t>(in_chunk * maker.sample_size());
-  ++in_chunk;
+  const size_t place_in_chunk = in_chunk++;
   ++place;
   switch (made.outcome) {
     case Chunk::Outcome::kFailed:
@@ -172,8 +172,15 @@ Result<bool> BatchLoader::State::take(Batch& batch) {
     --skip;
     return false;
   }
-  batch.images.insert(batch.images.end(), values,
-                      values + static_cast<ptrdiff_t>(maker.sample_size()));
+  if (batch.pixels) {
+    const std::span<uint8_t> to = batch.pixels->image(std::ssize(batch.samples));
+    std::memcpy(to.data(), chunk.bytes.data() + place_in_chunk * to.size(), to.size());
+  } else {
+    const auto values =
+        chunk.values.begin() + static_cast<ptrdiff_t>(place_in_chunk * maker.sample_size());
+    batch.images.insert(batch.images.end(), values,
+                        values + static_cast<ptrdiff_t>(maker.sample_size()));
+  }
   batch.labels.push_back(maker.label(made.place.sample));
   batch.samples.push_back(made.place.sample);
   return true;
@@ -188,7 +195,11 @@ Result<Delivery> BatchLoader::State::gather() {
     batch.index = batch_index;
     const int64_t end = (epoch + 1) * maker.samples();
     const int64_t most = std::min(options.batch, end - place);
-    batch.images.reserve(static_cast<size_t>(most) * maker.sample_size());
+    if (options.pixels) {
+      CALDERA_TRY_ASSIGN(batch.pixels, options.pixels());
+    } else {
+      batch.images.reserve(static_cast<size_t>(most) * maker.sample_size());
+    }
     while (place < end && std::ssize(batch.samples) < options.batch) {
       CALDERA_TRY(take(batch));
     }

@@ -43,12 +43,20 @@ int64_t SampleMaker::sample_at(int64_t epoch, int64_t position) {
   return (*order_of(epoch))[static_cast<size_t>(position)];
 }
 
-Status SampleMaker::make_one(const Place& place, bool only_look, std::span<float> output) {
+Status SampleMaker::make_one(const Place& place, bool only_look, Chunk& chunk, size_t in_chunk) {
   const auto index = static_cast<size_t>(place.sample);
   const auto use = [&](const Image& image) {
     if (only_look) return;
-    augment(image, preprocess_, width_, height_, options_.augmentation,
-            {options_.seed, place.epoch, place.sample}, output);
+    const AugmentKey key{options_.seed, place.epoch, place.sample};
+    const auto write = [&](auto& all, size_t size) {
+      augment(image, preprocess_, width_, height_, options_.augmentation, key,
+              std::span(all).subspan(in_chunk * size, size));
+    };
+    if (options_.pixels) {
+      write(chunk.bytes, sample_size_ / 3 * Pixels::kBytes);
+    } else {
+      write(chunk.values, sample_size_);
+    }
   };
   const std::filesystem::path& path = folder_.samples[index].path;
   try {
@@ -69,7 +77,11 @@ Status SampleMaker::make_one(const Place& place, bool only_look, std::span<float
 Chunk SampleMaker::make(int64_t first, int64_t look_until) noexcept {
   Chunk chunk;
   try {
-    chunk.values.resize(chunk_size_ * sample_size_);
+    if (options_.pixels) {
+      chunk.bytes.resize(chunk_size_ * sample_size_ / 3 * Pixels::kBytes);
+    } else {
+      chunk.values.resize(chunk_size_ * sample_size_);
+    }
     chunk.samples.reserve(chunk_size_);
     int64_t place = first;
     for (size_t i = 0; i < chunk_size_; ++i, ++place) {
@@ -80,9 +92,7 @@ Chunk SampleMaker::make(int64_t first, int64_t look_until) noexcept {
         made.outcome = Chunk::Outcome::kKnownBad;
         continue;
       }
-      const Status status =
-          make_one(made.place, place < look_until,
-                   std::span(chunk.values).subspan(i * sample_size_, sample_size_));
+      const Status status = make_one(made.place, place < look_until, chunk, i);
       if (status.ok()) continue;
       made.error = status.error();
       // Want of memory passes; were it taken for damage, a busy machine would lose samples.

@@ -37,7 +37,8 @@ struct Chunk {
     Error error{};
   };
   std::vector<Made> samples;
-  std::vector<float> values;  // [samples, 3, H, W]; undefined where a sample was not made.
+  std::vector<float> values;   // [samples, 3, H, W]; undefined where a sample was not made.
+  std::vector<uint8_t> bytes;  // Or [samples, H, W, 4].
 };
 
 class SampleMaker {
@@ -68,7 +69,7 @@ class SampleMaker {
     Order order;
   };
 
-  Status make_one(const Place& place, bool only_look, std::span<float> output);
+  Status make_one(const Place& place, bool only_look, Chunk& chunk, size_t index);
   Order order_of(int64_t epoch);
 
   const ImageFolder folder_;

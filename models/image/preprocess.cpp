@@ -121,14 +121,23 @@ Result<Preprocess> preprocess_from_json(std::string_view text) {
   return out;
 }
 
+std::array<std::array<float, 256>, 3> pixel_values(const Preprocess& preprocess) {
+  std::array<std::array<float, 256>, 3> values;
+  for (size_t c = 0; c < 3; ++c) {
+    for (size_t value = 0; value < 256; ++value) {
+      values[c][value] =
+          (static_cast<float>(value) / 255.0f - preprocess.mean[c]) / preprocess.std[c];
+    }
+  }
+  return values;
+}
+
 void normalize(const Image& image, const Preprocess& preprocess, std::span<float> output) {
   const size_t pixels = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
   assert(output.size() == 3 * pixels && image.pixels.size() == 3 * pixels);
+  const auto values = pixel_values(preprocess);
   for (size_t c = 0; c < 3; ++c) {
-    std::array<float, 256> table;
-    for (size_t value = 0; value < table.size(); ++value) {
-      table[value] = (static_cast<float>(value) / 255.0f - preprocess.mean[c]) / preprocess.std[c];
-    }
+    const std::array<float, 256>& table = values[c];
     const uint8_t* from = image.pixels.data() + c;
     float* to = output.data() + c * pixels;
     for (size_t i = 0; i < pixels; ++i) to[i] = table[from[3 * i]];

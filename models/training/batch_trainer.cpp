@@ -35,21 +35,36 @@ Status BatchTrainer::make_part(int64_t n) {
   return {};
 }
 
+Result<Trainer*> BatchTrainer::trainer_for(int64_t n) {
+  begun_on_part_ = n < batch_ && !fills(n);
+  if (!begun_on_part_) return &full_;
+  if (!part_ || part_size_ != n) CALDERA_TRY(make_part(n));
+  return &*part_;
+}
+
+std::span<const float> BatchTrainer::filled(std::span<const float> given, int64_t n,
+                                            std::vector<float>& whole) {
+  if (!fills(n)) return given;
+  whole.assign(given.size() / static_cast<size_t>(n) * static_cast<size_t>(batch_), 0.0f);
+  std::copy(given.begin(), given.end(), whole.begin());
+  return whole;
+}
+
 Status BatchTrainer::begin(std::span<const float> images, std::span<const float> targets,
                            int64_t n) {
-  const bool fill = n < batch_ && batch_norm_ == BatchNormMode::kFrozen;
-  begun_on_part_ = n < batch_ && !fill;
-  if (begun_on_part_ && (!part_ || part_size_ != n)) CALDERA_TRY(make_part(n));
-  if (fill) {
-    const auto whole = [&](std::span<const float> given, std::vector<float>& filled) {
-      filled.assign(given.size() / static_cast<size_t>(n) * static_cast<size_t>(batch_), 0.0f);
-      std::copy(given.begin(), given.end(), filled.begin());
-      return std::span<const float>(filled);
-    };
-    images = whole(images, images_);
-    targets = whole(targets, targets_);
+  CALDERA_TRY_ASSIGN(Trainer * trainer, trainer_for(n));
+  return trainer->begin(filled(images, n, images_), filled(targets, n, targets_));
+}
+
+Status BatchTrainer::begin(const Pixels& images, std::span<const float> targets, int64_t n) {
+  CALDERA_TRY_ASSIGN(Trainer * trainer, trainer_for(n));
+  if (fills(n)) {
+    for (int64_t i = n; i < batch_; ++i) {
+      std::ranges::fill(images.image(i), uint8_t{0});
+      images.mix(i, 1, static_cast<int32_t>(i));
+    }
   }
-  return begun_on_part_ ? part_->begin(images, targets) : full_.begin(images, targets);
+  return trainer->begin(images, filled(targets, n, targets_));
 }
 
 Status BatchTrainer::commit(double learning_rate, bool apply) {

@@ -21,6 +21,8 @@ class BatchTrainer {
   // Trainer's begin(), commit() and wait(). images: [n, 3, H, W]; targets: [n, classes]; n at most
   // the batch.
   Status begin(std::span<const float> images, std::span<const float> targets, int64_t n);
+  // The first n of these; what lies behind them may be overwritten.
+  Status begin(const Pixels& images, std::span<const float> targets, int64_t n);
   Status commit(double learning_rate, bool apply);
   Result<StepResult> wait() { return current().wait(); }
 
@@ -32,6 +34,11 @@ class BatchTrainer {
  private:
   BatchTrainer(Model model, Weights weights, BatchNormMode batch_norm, int64_t batch, Trainer full);
   Status make_part(int64_t n);
+  // The trainer for n images.
+  Result<Trainer*> trainer_for(int64_t n);
+  bool fills(int64_t n) const { return n < batch_ && batch_norm_ == BatchNormMode::kFrozen; }
+  // With zeros, where a batch is to be filled.
+  std::span<const float> filled(std::span<const float> given, int64_t n, std::vector<float>& whole);
 
   Model model_;
   Weights weights_;

@@ -105,7 +105,18 @@ bool Fitter::can_have_come_here() const {
          });
 }
 
+// As bytes, where the device binds a batch of them at once.
+void Fitter::choose_input() {
+  const Size2d size = model_.input_size();
+  const auto bytes = static_cast<uint64_t>(options_.batch * size.h * size.w) * Pixels::kBytes;
+  options_.session.pixels = nullptr;
+  if (bytes > device_.info().max_storage_buffer_range || options_.session.profile) return;
+  options_.session.pixels = std::make_shared<const PixelValues>(pixel_values(model_.preprocess()));
+  pixels_ = std::make_shared<PixelPool>(device_, options_.batch, size);
+}
+
 Status Fitter::make_trainer() {
+  choose_input();
   CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(1));
   CALDERA_TRY_ASSIGN(trained_, choose_parameters(graph, options_.parameters));
   options_.spec.trainable = [trained = trained_](std::string_view name) {
@@ -182,6 +193,7 @@ Status Fitter::make_loader() {
                        .first_epoch = state_.epoch,
                        .first_batch = state_.batch,
                        .known_bad = state_.bad_samples};
+  if (pixels_) batches.pixels = [pool = pixels_] { return pool->take(); };
   CALDERA_TRY_ASSIGN(
       loader_, BatchLoader::create(data_.train, model_.preprocess(), size.w, size.h, batches));
   return {};

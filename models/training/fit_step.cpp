@@ -55,7 +55,7 @@ Result<bool> Fitter::begin(Run& run) {
   if (options_.mixup > 0) {
     run.mixup = make_mixup(n, options_.mixup, MixupWeight::kOnePerBatch, options_.seed, batch.epoch,
                            batch.index);
-    apply_mixup(*run.mixup, batch.images);
+    if (!batch.pixels) apply_mixup(*run.mixup, batch.images);
   }
   CALDERA_TRY_ASSIGN(const Tensor made, make_targets(batch.labels, classes,
                                                      {.label_smoothing = options_.label_smoothing,
@@ -66,7 +66,16 @@ Result<bool> Fitter::begin(Run& run) {
     const auto share = static_cast<float>(static_cast<double>(n) / static_cast<double>(run.images));
     for (float& target : run.targets) target *= share;
   }
-  CALDERA_TRY(trainer_->begin(batch.images, run.targets, n));
+  if (!batch.pixels) {
+    CALDERA_TRY(trainer_->begin(batch.images, run.targets, n));
+    return true;
+  }
+  for (int32_t i = 0; i < n; ++i) {
+    const auto at = static_cast<size_t>(i);
+    batch.pixels->mix(i, run.mixup ? run.mixup->weight[at] : 1,
+                      run.mixup ? run.mixup->partner[at] : i);
+  }
+  CALDERA_TRY(trainer_->begin(*batch.pixels, run.targets, n));
   return true;
 }
 
@@ -103,6 +112,27 @@ Status Fitter::finish(const Run& run) {
   return {};
 }
 
+// What the device made of a batch's bytes.
+std::vector<float> Fitter::floats_of(const Run& run) const {
+  if (!run.batch.pixels) return run.batch.images;
+  const PixelValues& values = *options_.session.pixels;
+  const Size2d size = model_.input_size();
+  const auto plane = static_cast<size_t>(size.h) * static_cast<size_t>(size.w);
+  const size_t n = run.batch.labels.size();
+  std::vector<float> images(n * 3 * plane);
+  for (size_t i = 0; i < n; ++i) {
+    const std::span<const uint8_t> from = run.batch.pixels->image(static_cast<int64_t>(i));
+    for (size_t at = 0; at < plane; ++at) {
+      for (size_t c = 0; c < 3; ++c) {
+        const bool blank = from[4 * at + 3] == 0;
+        images[(3 * i + c) * plane + at] = blank ? 0 : values[c][from[4 * at + c]];
+      }
+    }
+  }
+  if (run.mixup) apply_mixup(*run.mixup, images);
+  return images;
+}
+
 // What to tell: the optimizer left the parameters alone, so the step can be run again to see. The
 // trainer is gone afterwards: the search keeps every activation, and needs its memory.
 Error Fitter::nonfinite(const Run& run, float loss_scale) {
@@ -112,14 +142,15 @@ Error Fitter::nonfinite(const Run& run, float loss_scale) {
   const bool of_halves = mixed();
   const Status looked = [&]() -> Status {
     CALDERA_TRY_ASSIGN(Weights weights, trainer_->current().states());
+    const std::vector<float> images = floats_of(run);
     trainer_.reset();
     evaluator_.reset();
     std::erase_if(weights, [](const auto& item) { return item.first.ends_with(".grad"); });
     for (const auto& [name, tensor] : state_.weights) weights.emplace(name, tensor);
     CALDERA_TRY_ASSIGN(const Graph graph, model_.graph(std::ssize(run.batch.labels)));
     CALDERA_TRY_ASSIGN(const auto found,
-                       find_nonfinite(device_, graph, options_.spec, weights, run.batch.images,
-                                      run.targets, options_.session, loss_scale));
+                       find_nonfinite(device_, graph, options_.spec, weights, images, run.targets,
+                                      options_.session, loss_scale));
     if (found)
       where = fmt::format("first in {}: {} is {}", found->layer, found->what,
                           found->nan ? "no number" : "infinite");

@@ -13,6 +13,7 @@
 
 #include "models/training/batch_trainer.h"
 #include "models/training/evaluation.h"
+#include "models/training/pixel_pool.h"
 #include "models/training/training_state.h"
 
 namespace caldera {
@@ -49,6 +50,7 @@ class Fitter {
   Status prepare();
   Status restore(Precision asked);
   bool can_have_come_here() const;
+  void choose_input();
   Status make_trainer();
   Status make_loader();
   Status train();
@@ -59,6 +61,7 @@ class Fitter {
   Status commit(const Run& run);
   Status finish(const Run& run);
   void end_step(const Run& run);
+  std::vector<float> floats_of(const Run& run) const;
   Error nonfinite(const Run& run, float loss_scale);
   std::vector<double> gradient_norms() const;  // By trained_.
   Status end_epoch();
@@ -91,6 +94,7 @@ class Fitter {
   TrainingState state_;
   std::vector<std::string> trained_;  // Parameters.
   int64_t counted_before_ = 0;        // Runs that the model's num_batches_tracked do not count yet.
+  std::shared_ptr<PixelPool> pixels_;  // Where images travel as bytes.
   std::optional<BatchTrainer> trainer_;
   std::optional<BatchLoader> loader_;
   std::optional<Evaluator> evaluator_;

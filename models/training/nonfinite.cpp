@@ -48,6 +48,7 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     kept.checkpointing = Checkpointing::kNone;
     CALDERA_TRY_ASSIGN(const TrainingGraph training, make_training_graph(forward, kept));
     options.keep_activations = true;
+    options.pixels.reset();
     CALDERA_TRY_ASSIGN(Session session,
                        Session::create(device, training.graph, weights, options));
     std::array<float, kScalarCount> scalars{};

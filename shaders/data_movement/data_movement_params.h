@@ -67,6 +67,14 @@ struct LayoutParams {
   uint pixels;  // Of one image.
 };
 
+// Bytes into NHWC with padded channels.
+struct PixelParams {
+  uint images;
+  uint first;  // Of all images that are bound.
+  uint c4;
+  uint pixels;  // Of one image.
+};
+
 CALDERA_PARAMS_END
 
 #endif

@@ -7,6 +7,7 @@
 #include "caldera/reference.h"
 
 #include "tests/graph/random_operands.h"
+#include "tests/graph/small_net.h"
 
 namespace caldera {
 namespace {

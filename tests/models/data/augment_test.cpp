@@ -72,6 +72,33 @@ TEST(Augmentation, RefusesNumbersThatCannotBeMeant) {
   }
 }
 
+// By the table they become the floats: blanks are what is zero once normalised, even where black is
+// not.
+TEST(Augment, GivesBytesThatBecomeTheSameNumbers) {
+  const Image image = make_image(40, 36);
+  const auto values = pixel_values(kCifar);
+  Augmentation all = find_augmentation("imagenet").value();
+  all.pad = 3;
+  all.erasing.probability = 0.7;
+  for (const Augmentation& how :
+       {find_augmentation("none").value(), find_augmentation("cifar").value(), all}) {
+    const Preprocess fitted{"custom", 32, 32, 32, kCifar.mean, kCifar.std};
+    for (int64_t sample = 0; sample < 20; ++sample) {
+      const AugmentKey key{3, 1, sample};
+      const std::vector<float> floats = augmented(image, how, key, fitted);
+      std::vector<uint8_t> bytes(size_t{32} * 32 * 4, 77);
+      augment(image, fitted, 32, 32, how, key, bytes);
+      std::vector<float> made(floats.size());
+      for (size_t at = 0; at < 32 * 32; ++at) {
+        EXPECT_TRUE(bytes[4 * at + 3] == 0 || bytes[4 * at + 3] == 255);
+        for (size_t c = 0; c < 3; ++c)
+          made[c * 32 * 32 + at] = bytes[4 * at + 3] ? values[c][bytes[4 * at + c]] : 0;
+      }
+      ASSERT_EQ(made, floats) << sample;
+    }
+  }
+}
+
 TEST(Augment, NoneIsThePreprocessingAlone) {
   const Augmentation none = find_augmentation("none").value();
   const Preprocess imagenet = find_preprocess("imagenet").value();

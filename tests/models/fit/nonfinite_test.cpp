@@ -24,7 +24,7 @@ struct Step {
   std::optional<NonFinite> find(Precision precision = Precision::kFp32,
                                 float loss_scale = 1) const {
     const auto found = find_nonfinite(*test::device(), forward, {}, weights, images, targets,
-                                      precision, loss_scale);
+                                      {.precision = precision}, loss_scale);
     EXPECT_TRUE(found.ok()) << found.error().message;
     return found.ok() ? *found : std::nullopt;
   }

@@ -131,6 +131,8 @@ Plans plan_networks(const Capabilities& capabilities) {
     for (const int64_t batch : {1, 64}) plans.add(build_graph(architecture, batch).value());
     add_training(build_graph(architecture, 32).value(), {});
   }
+  const auto cifar = find_architecture("cifar_resnet20").value();
+  plans.add(build_graph(cifar, 64).value(), {.pixels = std::make_shared<const PixelValues>()});
   const Graph rare = rare_operators();
   plans.add(rare, {.fuse = false, .full_precision = {"pool"}});
   add_training(rare, {});
@@ -141,7 +143,6 @@ Plans plan_networks(const Capabilities& capabilities) {
 // Whether the networks and those operators make a device of such capabilities run the variant.
 bool runs_on(const Capabilities& can, std::string_view variant) {
   const auto is = [&](std::string_view part) { return variant.find(part) != variant.npos; };
-  if (is("_coopmat2_")) return can.cooperative_matrix2;
   if (is("_coopmat_")) {
     return can.cooperative_matrix && !shader_spirv(ShaderId::conv2d_coopmat).empty();
   }
@@ -225,11 +226,11 @@ struct Worst {
 };
 
 std::string name_without_storage(ShaderId shader) {
-  std::string name(shader_name(shader));
+  const std::string_view name = shader_name(shader);
   for (const std::string_view storage : {"_f16", "_bf16"}) {
-    if (name.ends_with(storage)) name.resize(name.size() - storage.size());
+    if (name.ends_with(storage)) return std::string(name.substr(0, name.size() - storage.size()));
   }
-  return name;
+  return std::string(name);
 }
 
 Result<std::string> table() {
