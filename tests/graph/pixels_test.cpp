@@ -130,13 +130,15 @@ TEST_P(PixelInput, MayHoldMoreImagesThanTheBatch) {
 // Mixed images whose partners lie in another run of images.
 TEST_P(PixelInput, IsCutWhereTheDeviceBindsLess) {
   CALDERA_REQUIRE_DEVICE(device);
-  constexpr int64_t kBatch = 64;
+  constexpr int64_t kBatch = 256;
   const Graph graph = copying_net(kBatch);
   const Images images(device, kBatch, *values_, true);
   Capabilities limits = device.impl().capabilities();
   limits.max_storage_buffer_range = kBatch * kPlane * Pixels::kBytes;
   Session whole = Session::create(device, graph, {}, options(true)).value();
-  Session cut = create_session_within(limits, device, graph, {}, options(true)).value();
+  auto made = create_session_within(limits, device, graph, {}, options(true));
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  Session cut = *std::move(made);
   EXPECT_GT(cut.stats().dispatches, whole.stats().dispatches);
   Floats expected(images.floats.size());
   Floats got(images.floats.size());

@@ -322,7 +322,7 @@ TEST(ProblemKey, TellsWeightGradientsApartByTheirFilters) {
     keys.insert(problem_key(graph, node));
   }
   EXPECT_EQ(keys.size(), 5u);
-  EXPECT_THAT(keys, Contains("conv2d_weight_gradient fp32 3x16x12x12 3x16x12x12 16x16x3x3 stride "
+  EXPECT_THAT(keys, Contains("conv2d_weight_gradient f32 3x16x12x12 3x16x12x12 16x16x3x3 stride "
                              "1x1 padding 1x1 dilation 1x1 groups 1"));
 }
 
