@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -143,6 +144,8 @@ Plans plan_networks(const Capabilities& capabilities) {
 // Whether the networks and those operators make a device of such capabilities run the variant.
 bool runs_on(const Capabilities& can, std::string_view variant) {
   const auto is = [&](std::string_view part) { return variant.find(part) != variant.npos; };
+  // Its four subgroups of 64 are more invocations than a step has loads.
+  if (variant == "conv2d_weight_gradient_coopmat_32x32" && can.subgroup_size > 32) return false;
   if (is("_coopmat_")) {
     return can.cooperative_matrix && !shader_spirv(ShaderId::conv2d_coopmat).empty();
   }
@@ -185,6 +188,12 @@ TEST_P(Amd, CompilesEveryPipelineWithinItsRegisters) {
   if (!opened.ok()) CALDERA_SKIP_UNLESS_REQUIRED(opened.error().message)
   AmdCompiler& compiler = **opened;
   const Capabilities& can = compiler.capabilities();
+  // So that no driver has less to compile in silence.
+  EXPECT_TRUE(can.storage16);
+  EXPECT_EQ(can.fp16, GetParam() != "polaris10");
+  if (!shader_spirv(ShaderId::conv2d_coopmat).empty()) {
+    EXPECT_EQ(can.cooperative_matrix, GetParam() == "navi31");
+  }
   const Plans plans = plan_networks(can);
   const std::vector<Compiled> list = compile_all(compiler, plans);
 
