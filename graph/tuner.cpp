@@ -198,7 +198,8 @@ Result<KernelTrial> try_kernel(const Device& device, const Problem& problem,
   }
   const std::vector<std::span<const float>> inputs(problem.inputs.begin(), problem.inputs.end());
   const Value& value = problem.graph.value(problem.graph.outputs[0]);
-  Floats output(static_cast<size_t>(element_count(value.shape)), std::numeric_limits<float>::quiet_NaN());
+  Floats output(static_cast<size_t>(element_count(value.shape)),
+                std::numeric_limits<float>::quiet_NaN());
   const std::vector<std::span<float>> outputs{output};
   // Drivers may compile as late as now.
   CALDERA_TRY_ASSIGN(const Floats result, run_once(*session, problem, inputs, outputs));

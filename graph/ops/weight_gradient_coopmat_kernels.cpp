@@ -31,8 +31,9 @@ constexpr Tile k128x128{128, 128, 64, 32, {0.50, 0.3e9}};
 constexpr Tile k64x64{64, 64, 32, 32, {0.32, 0.4e9}};
 constexpr Tile k32x32{32, 32, 16, 16, {0.12, 0.5e9}};
 
-// Pixels that a step may take: of the first that fit, the most.
-constexpr std::array<uint32_t, 2> kSteps = {32, 16};
+// Pixels that a step may take: the first of these that fits. The last is for small tiles of
+// subgroups of 64, each of whose invocations has something to load.
+constexpr std::array<uint32_t, 3> kSteps = {32, 16, 64};
 
 // As weight_gradient_coopmat.comp declares it, in rows of 16 bytes.
 uint64_t shared_bytes(const Tile& tile, const CooperativeFit& fit) {

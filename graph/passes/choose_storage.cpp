@@ -11,8 +11,8 @@ namespace caldera {
 
 namespace {
 
-// Whether `name` is `pattern`, in which '*' stands for any characters. Where they part, the last '*'
-// takes one character more: those before it need not.
+// Whether `name` is `pattern`, in which '*' stands for any characters. Where they part, the last
+// '*' takes one character more: those before it need not.
 bool matches(std::string_view pattern, std::string_view name) {
   size_t p = 0, n = 0;
   size_t star = std::string_view::npos, taken = 0;
@@ -130,9 +130,9 @@ Status mark_full_precision(Graph& graph, const std::vector<std::string>& pattern
     if (used) continue;
     const std::string first =
         graph.nodes.empty() ? "" : fmt::format("; the first is '{}'", graph.nodes[0].name);
-    return Error{ErrorCode::kInvalidInput,
-                 fmt::format("no layer is named '{}', which is to be in full precision{}", pattern,
-                             first)};
+    return Error{
+        ErrorCode::kInvalidInput,
+        fmt::format("no layer is named '{}', which is to be in full precision{}", pattern, first)};
   }
   return {};
 }

@@ -39,9 +39,9 @@ struct SessionOptions {
   bool profile = false;
   // What supported_precision() makes of it: Session::precision() tells.
   Precision precision = Precision::kFp32;
-  // Layers that compute in f32 in any precision: names of the graph's nodes, in which '*' stands for
-  // any characters ("layer4.*"). What is fused with such a layer is in full precision too, and so
-  // are its gradients and the loss of such logits. An error where one names no layer.
+  // Layers that compute in f32 in any precision: names of the graph's nodes, in which '*' stands
+  // for any characters ("layer4.*"). What is fused with such a layer is in full precision too, and
+  // so are its gradients and the loss of such logits. An error where one names no layer.
   std::vector<std::string> full_precision{};
   // Takes for each layer the kernel that tune() (caldera/tuner.h) found the fastest on this device.
   bool tuned = true;

@@ -49,8 +49,7 @@ Result<std::optional<NonFinite>> find_nonfinite(const Device& device, const Grap
     CALDERA_TRY_ASSIGN(const TrainingGraph training, make_training_graph(forward, kept));
     options.keep_activations = true;
     options.pixels.reset();
-    CALDERA_TRY_ASSIGN(Session session,
-                       Session::create(device, training.graph, weights, options));
+    CALDERA_TRY_ASSIGN(Session session, Session::create(device, training.graph, weights, options));
     std::array<float, kScalarCount> scalars{};
     scalars[static_cast<size_t>(ScalarSlot::kLossScale)] = loss_scale;
     std::vector<std::vector<float>> results;

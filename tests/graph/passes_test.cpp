@@ -213,8 +213,8 @@ TEST_F(ChooseStorage, GivesALossThePrecisionOfItsLogits) {
   const auto training = make_training_graph(std::move(b).finish().value(), {}).value();
   for (const bool full : {false, true}) {
     Graph graph = training.graph;
-    ASSERT_TRUE(mark_full_precision(graph, full ? std::vector<std::string>{"fc"}
-                                                : std::vector<std::string>{})
+    ASSERT_TRUE(mark_full_precision(
+                    graph, full ? std::vector<std::string>{"fc"} : std::vector<std::string>{})
                     .ok());
     choose_storage(graph, Storage::kF16);
     const auto loss = std::ranges::find(graph.nodes, "loss gradient", &Node::name);

@@ -11,7 +11,8 @@
 
 namespace caldera::test {
 
-// Whether this run has the case of that name; `halves`: stored in 16 bits, as not every driver does.
+// Whether this run has the case of that name; `halves`: stored in 16 bits, as not every driver
+// does.
 bool is_in_share(const std::string& name, bool halves = false);
 
 // Whether it was told to have all.

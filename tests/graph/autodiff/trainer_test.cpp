@@ -304,7 +304,8 @@ TEST_P(Overlap, ABatchThatWasOnlyBegunChangesNothing) {
   EXPECT_TRUE(trainer.begin(batches_[0], good_.targets).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(Trainers, Overlap, testing::Values(Precision::kFp32, Precision::kFp16, Precision::kBf16),
+INSTANTIATE_TEST_SUITE_P(Trainers, Overlap,
+                         testing::Values(Precision::kFp32, Precision::kFp16, Precision::kBf16),
                          [](const auto& test) { return std::string(precision_name(test.param)); });
 
 // Where a step turns out to be no number, the one that was begun behind it has done nothing.

@@ -197,8 +197,8 @@ std::vector<OpCase> max_pools() {
   return cases;
 }
 
-#define CALDERA_GRADIENTS(label, cases)          \
-  INSTANTIATE_TEST_SUITE_P(label, EveryGradient, \
+#define CALDERA_GRADIENTS(label, cases)                                                           \
+  INSTANTIATE_TEST_SUITE_P(label, EveryGradient,                                                  \
                            testing::ValuesIn(shared_out(with_gradients(cases), /*halves=*/true)), \
                            test_name)
 

@@ -144,8 +144,6 @@ Plans plan_networks(const Capabilities& capabilities) {
 // Whether the networks and those operators make a device of such capabilities run the variant.
 bool runs_on(const Capabilities& can, std::string_view variant) {
   const auto is = [&](std::string_view part) { return variant.find(part) != variant.npos; };
-  // Its four subgroups of 64 are more invocations than a step has loads.
-  if (variant == "conv2d_weight_gradient_coopmat_32x32" && can.subgroup_size > 32) return false;
   if (is("_coopmat_")) {
     return can.cooperative_matrix && !shader_spirv(ShaderId::conv2d_coopmat).empty();
   }

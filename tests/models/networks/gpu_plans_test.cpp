@@ -168,8 +168,7 @@ TEST_P(GpuTrainingPlans, GiveTheSameStatesInParts) {
     }
     // The step was not skipped.
     const Value& weight = graph.value(graph.nodes[0].inputs[1]);
-    EXPECT_FALSE(
-        same_bits(states->at(weight.name).floats(), weights.at(weight.name).floats()));
+    EXPECT_FALSE(same_bits(states->at(weight.name).floats(), weights.at(weight.name).floats()));
   }
 }
 
