@@ -199,6 +199,31 @@ std::set<std::string> weight_gradients(const Capabilities& capabilities, const s
   return families;
 }
 
+// Of every convolution of a large batch whose groups are whole loads.
+TEST(Plans, SumWeightGradientsOfHalvesByMatrixUnits) {
+  if (shader_spirv(ShaderId::weight_gradient_coopmat).empty()) {
+    CALDERA_SKIP_UNLESS_REQUIRED("built by a compiler without cooperative matrices")
+  }
+  for (const auto& [net, layers] :
+       {std::pair("resnet18", 20), std::pair("resnet50", 53), std::pair("cifar_resnet20", 19),
+        std::pair("vgg16_bn", 13), std::pair("resnext50_32x4d", 50)}) {
+    SCOPED_TRACE(net);
+    const Plan made = training_plan(gpu_with_matrices(), net, /*batch=*/256, Precision::kFp16);
+    int held = 0;
+    for (size_t i = 0; i < made.graph.nodes.size(); ++i) {
+      const Node& node = made.graph.nodes[i];
+      if (node.kind() != OpKind::kConv2dWeightGradient) continue;
+      const Shape& weight = made.graph.value(node.updates[0]).shape;
+      const auto groups = std::get<Conv2dWeightGradientAttrs>(node.attrs).groups;
+      const bool whole_loads = groups == 1 || weight[1] % 8 == 0;
+      if (!whole_loads || weight.size() != 4) continue;
+      ++held;
+      EXPECT_THAT(std::string(made.kernels[i]->name), testing::HasSubstr("_coopmat_")) << node.name;
+    }
+    EXPECT_EQ(held, layers);
+  }
+}
+
 TEST(Plans, SumWeightGradientsByWhatEachKindOfDeviceIsFastAt) {
   using testing::AllOf;
   using testing::Contains;
@@ -213,15 +238,10 @@ TEST(Plans, SumWeightGradientsByWhatEachKindOfDeviceIsFastAt) {
                   ElementsAre("conv2d_weight_gradient_gemm"));
     }
     const auto by_matrices = weight_gradients(gpu_with_matrices(), net, Precision::kFp16);
-    if (!matrices) {
-      EXPECT_THAT(by_matrices, ElementsAre("conv2d_weight_gradient_gemm"));
-    } else if (net == std::string_view("cifar_resnet20")) {
-      // Its layers have few pixels, and in some the guess prefers more and smaller parts of those,
-      // by vector units.
-      EXPECT_THAT(by_matrices, Contains("conv2d_weight_gradient_coopmat"));
-    } else {
-      EXPECT_THAT(by_matrices, ElementsAre("conv2d_weight_gradient_coopmat"));
-    }
+    EXPECT_THAT(by_matrices, Contains(matrices ? "conv2d_weight_gradient_coopmat"
+                                               : "conv2d_weight_gradient_gemm"));
+    EXPECT_THAT(by_matrices, testing::IsSubsetOf({"conv2d_weight_gradient_coopmat",
+                                                  "conv2d_weight_gradient_gemm"}));
   }
   for (const char* net : {"resnet18", "resnet50", "cifar_resnet20"}) {
     SCOPED_TRACE(net);
