@@ -38,7 +38,7 @@ enum class WeightLayout : uint8_t {
 struct PackedWeight {
   ValueId value = ValueId::kNone;
   WeightLayout layout = WeightLayout::kVector;
-  Storage storage = Storage::kF32;  // Of layouts that are not f32 always.
+  Storage storage = Storage::kF32;  // Where the layout is not f32 always.
   uint64_t bytes = 0;
   Place place;  // In the blocks of the weights.
   // The parameter that it is packed from: `value`, or what TransposeWeight is to transpose.

@@ -45,7 +45,7 @@ class Emitter {
   uint32_t first_image() const { return static_cast<uint32_t>(first_); }
   // How many images this emitter stands for: the batch extent of all shapes to use.
   uint32_t images() const { return static_cast<uint32_t>(images_); }
-  // Of the node's activations.
+  // How the node's activations are stored.
   Storage storage() const { return storage_; }
   ImageShape shape(ValueId value) const { return ImageShape(graph_.value(value)); }
 

@@ -86,7 +86,7 @@ std::vector<std::vector<size_t>> find_neighbours(const std::vector<Lifetime>& li
 struct Row {
   std::vector<uint64_t> starts;  // By value.
   std::vector<uint64_t> blocks;  // Bytes used of each.
-  uint64_t bytes = 0;            // Of all blocks.
+  uint64_t bytes = 0;            // All blocks together.
 };
 
 class Placer {
@@ -138,10 +138,11 @@ class Placer {
   }
 
  private:
-  // Of those between `others`, which are placed and sorted by start; else after the last of them.
+  // The tightest between `others`, which are placed and sorted by start; else after the last of
+  // them.
   uint64_t tightest_gap(uint64_t bytes, const std::vector<size_t>& others,
                         const std::vector<uint64_t>& starts, uint64_t ceiling) const {
-    uint64_t end = 0;                // Of those looked at.
+    uint64_t end = 0;                // The last end seen.
     uint64_t border = block_limit_;  // The end of the block in which `end` lies.
     uint64_t best = 0;
     uint64_t best_gap = UINT64_MAX;

@@ -24,7 +24,7 @@ struct MemoryPlan {
   std::vector<Place> places;        // By lifetime; offsets are multiples of the alignment.
   std::vector<Lifetime> lifetimes;  // As they were given.
   std::vector<uint64_t> blocks;     // Bytes of each.
-  uint64_t bytes = 0;               // Of all blocks.
+  uint64_t bytes = 0;               // All blocks together.
   // The most bytes alive at one step: no placement can need less.
   uint64_t lower_bound = 0;
   int searched = 0;  // Orders tried beyond the usual ones, because none of those was the best.
@@ -47,7 +47,7 @@ class EndToEnd {
   // The end of what was added so far is where the next begins, so `bytes` are to be rounded up.
   Place add(uint64_t bytes);
   const std::vector<uint64_t>& blocks() const { return blocks_; }  // Bytes of each.
-  uint64_t bytes() const;                                          // Of all.
+  uint64_t bytes() const;                                          // All together.
 
  private:
   uint64_t block_limit_;

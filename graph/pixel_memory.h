@@ -12,7 +12,7 @@ struct PixelMemory {
   int64_t height = 0;
   int64_t width = 0;
 
-  // Of the images in the buffer.
+  // Where the images begin in the buffer.
   static uint64_t offset(int64_t images) {
     constexpr uint64_t kMix = 8;  // A weight and a partner.
     return round_up(static_cast<uint64_t>(images) * kMix, 256);

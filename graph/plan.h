@@ -26,15 +26,15 @@ struct Plan {
   Precision precision = Precision::kFp32;
   std::vector<const KernelVariant*> kernels;  // By node.
   std::vector<Dispatch> dispatches;
-  // Of a graph that trains: so many of them, the first ones, change no state and take nothing that
-  // the step before has to tell. They may run before that has been read. Of others: all.
+  // How many of them, the first ones, change no state and take nothing that the step before has to
+  // tell: they may run before that has been read. All, where the graph does not train.
   size_t forward_dispatches = 0;
-  // So many of them, the first ones, bring in the first input where it comes as bytes.
+  // How many of them, the first ones, bring in the first input where it comes as bytes.
   size_t pixel_dispatches = 0;
   std::vector<PackedWeight> weights;
   std::vector<uint64_t> weights_blocks;  // Bytes of each.
-  uint64_t weights_bytes = 0;            // Of all blocks.
-  StateLayout states;                    // Of what training changes.
+  uint64_t weights_bytes = 0;            // All blocks together.
+  StateLayout states;                    // What training changes.
   std::vector<uint64_t> workspaces;      // Bytes of each.
 
   std::vector<ValueId> owners;  // By value: the value whose memory it has (its own, mostly).

@@ -70,11 +70,11 @@ class SessionImpl {
     Buffer input;
     Buffer output;
     std::vector<double> submit_work;      // By submit: what it was estimated to hold.
-    std::vector<double> times;            // Of the last run; kept, so that runs allocate nothing.
+    std::vector<double> times;            // The last run's; kept, so that runs allocate nothing.
     std::vector<double> seconds;          // By submit, of the run before; 0 before the first.
     CommandList commands;                 // Last: it refers to the buffers.
-    uint32_t forward_submits = 0;         // Of the commands: what begin() submits.
-    const PixelMemory* pixels = nullptr;  // Of the last run, if it was given some.
+    uint32_t forward_submits = 0;         // The commands that begin() submits.
+    const PixelMemory* pixels = nullptr;  // The last run's, if it was given some.
     bool begun = false;
     bool under_way = false;
     bool has_run = false;
@@ -125,7 +125,7 @@ struct SessionAccess {
 struct MemoryNeeds {
   uint64_t fixed = 0;  // Weights and states, whatever the batch is.
   uint64_t activations = 0;
-  uint64_t more = 0;  // Of sessions beside it.
+  uint64_t more = 0;  // What sessions beside it need.
 };
 
 MemoryNeeds needs_of(const Plan& plan);

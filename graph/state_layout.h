@@ -19,7 +19,7 @@ constexpr uint64_t kStatePieceBytes = 4096;
 struct StateLayout {
   std::vector<std::optional<Place>> places;  // By value; none for those that nothing updates.
   std::vector<uint64_t> blocks;              // Bytes of each.
-  uint64_t bytes = 0;                        // Of all blocks.
+  uint64_t bytes = 0;                        // All blocks together.
 
   bool holds(ValueId value) const {
     const auto index = static_cast<uint32_t>(value);

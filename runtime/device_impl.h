@@ -28,8 +28,8 @@ struct DeviceCounts {
   uint64_t buffers = 0;
   uint64_t command_pools = 0;  // Made: those taken again are not counted again.
   uint64_t fences = 0;
-  uint64_t submits = 0;  // Of command buffers.
-  uint64_t waits = 0;    // Of the host for the device.
+  uint64_t submits = 0;  // Submits of command buffers.
+  uint64_t waits = 0;    // Waits of the host for the device.
 };
 
 class DeviceImpl : public std::enable_shared_from_this<DeviceImpl> {

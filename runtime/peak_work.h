@@ -13,7 +13,7 @@ namespace caldera {
 
 // Each gives seconds from submission to the end.
 
-// Of one dispatch of a shader multiply_add_*. `steps`: a multiple of kPeakUnrolled.
+// The work of one dispatch of a shader multiply_add_*. `steps`: a multiple of kPeakUnrolled.
 constexpr uint32_t kPeakSteps = 512;
 Result<double> time_multiply_adds(const Device& device, ShaderId shader, uint64_t workgroups,
                                   uint32_t steps = kPeakSteps);

@@ -19,7 +19,7 @@ struct DispatchCommand {
   std::span<const BufferRange> bindings;      // By binding number.
   std::span<const std::byte> push_constants;  // Those after GridParams.
   std::array<uint32_t, 3> workgroups{1, 1, 1};
-  uint32_t first_row = 0;  // Of workgroups, along y, where this is a part of a dispatch.
+  uint32_t first_row = 0;  // The first row of workgroups, where this is a part of a dispatch.
 };
 
 // What a Recorder made: command buffers with all that they refer to but buffers and pipelines,
@@ -60,7 +60,7 @@ class CommandList {
   std::shared_ptr<DeviceImpl> device_;
   VkCommandPool pool_ = VK_NULL_HANDLE;
   std::vector<VkCommandBuffer> commands_;
-  uint32_t submitted_ = 0;  // Of commands_.
+  uint32_t submitted_ = 0;  // How many of commands_.
   bool failed_ = false;     // The fence may be in any state.
   std::vector<VkDescriptorPool> descriptor_pools_;
   std::vector<VkBufferView> views_;
@@ -100,7 +100,7 @@ class Recorder {
   HazardTracker hazards_;
   std::vector<Access> accesses_;  // Of the dispatch being recorded.
   uint32_t sets_left_ = 0;        // In the newest descriptor pool.
-  // Of the dispatch before, of which the next may be another part.
+  // The dispatch before: the next may be another part of it.
   VkDescriptorSet set_ = VK_NULL_HANDLE;
   VkDescriptorSetLayout set_layout_ = VK_NULL_HANDLE;
   std::vector<BufferRange> set_ranges_;

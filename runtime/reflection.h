@@ -14,7 +14,7 @@ enum class BindingType : uint8_t {
   kStorageBuffer,
   kTexelsF32,  // A texel buffer of vectors of four floats.
   kTexelsF16,  // Of four halves.
-  kTexelsU16,  // Of four whole numbers of 16 bits.
+  kTexelsU16,  // Four whole numbers of 16 bits.
 };
 
 struct ShaderBinding {

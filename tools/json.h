@@ -38,9 +38,9 @@ class Json {
   // Null of what is not JSON.
   static Json parse(const std::string& text);
 
-  // Of an object, or of null, which becomes one: the key's value, null where it is new.
+  // For an object, or for null, which becomes one: the key's value, null where it is new.
   Json& operator[](std::string_view key);
-  // Of an array, or of null, which becomes one.
+  // For an array, or for null, which becomes one.
   void push_back(Json element);
   // Sets each key of another object.
   void update(const Json& object);

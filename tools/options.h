@@ -21,7 +21,7 @@ namespace caldera::tool {
 struct Check {
   std::shared_ptr<const CLI::Validator> validator;
 };
-// Of int, int64_t and double.
+// For int, int64_t and double.
 template <typename T>
 Check in_range(T low, T high);
 Check above_zero();  // A number.
@@ -43,7 +43,7 @@ class Option {
   Option* check(std::string (*wrong)(const std::string&));
   Option* needs(Option* other);
   Option* excludes(Option* other);
-  // Of a vector: what stands between values, and whether they may be words of their own.
+  // For a vector: what stands between values, and whether they may be words of their own.
   Option* delimiter(char character);
   Option* allow_extra_args(bool allowed);
 

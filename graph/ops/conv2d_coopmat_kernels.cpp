@@ -17,7 +17,7 @@ namespace {
 struct Tile {
   uint32_t pixels;
   uint32_t channels;
-  uint32_t step;         // Of k; half of it where shared memory is too little.
+  uint32_t step;         // Along k; half of it where shared memory is too little.
   uint32_t part_pixels;  // Of a subgroup.
   uint32_t part_channels;
   KernelRate rate;

@@ -1,9 +1,9 @@
 // What kernels are guessed to take, for KernelVariant::cost: the numbers behind an order of
 // variants that nobody measured on the device at hand. All are here but the rates of the tiles of
 // *_gemm and *_coopmat, which stand beside the tiles. Guesses are compared with each other
-// alone. Those of software drivers were measured (lavapipe, two cores), and those of conv2d_coopmat's
-// tiles (an H200); other GPU rates come from the designs: which part of a processor's peak a tile's
-// loads leave to its multiply-adds.
+// alone. Those of software drivers were measured (lavapipe, two cores), and those of
+// conv2d_coopmat's tiles (an H200); other GPU rates come from the designs: which part of a
+// processor's peak a tile's loads leave to its multiply-adds.
 #pragma once
 
 #include <cmath>

@@ -15,9 +15,9 @@ struct CooperativeFit {
   uint32_t step = 0;
 };
 
-// Of the device's shapes that multiply halves and sum floats the largest, with the first of
-// `steps`, that `fits`; none where the device cannot run a workgroup of so many subgroups of its
-// default size.
+// The largest of the device's shapes that multiply halves and sum floats, with the first of
+// `steps`, that `fits`; none where the device cannot run a workgroup of `subgroups` subgroups of
+// its default size.
 std::optional<CooperativeFit> cooperative_fit(
     const Capabilities& capabilities, uint32_t subgroups, std::span<const uint32_t> steps,
     const std::function<bool(const CooperativeFit&)>& fits);

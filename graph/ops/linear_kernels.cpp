@@ -24,7 +24,7 @@ uint64_t blocks_a_unit(const Capabilities& capabilities, uint64_t block_bytes, u
   return std::lcm(alignment / std::gcd(alignment, block_bytes), uint64_t{multiple});
 }
 
-// Of the weight matrix for such an input.
+// The weight matrix for such an input.
 uint64_t bytes_of_four_rows(const ImageShape& in) {
   return 4 * uint64_t{vectors(in.c)} * 4 * element_bytes(in.storage);
 }

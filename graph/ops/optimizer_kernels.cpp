@@ -95,7 +95,7 @@ void emit_stretch(Emitter& emitter, const Node& node, size_t first, size_t end) 
   const auto& attrs = std::get<OptimizerAttrs>(node.attrs);
   const auto [moment, second, average] = Kept(attrs);
   const size_t count = node.updates.size() / Kept(attrs).kinds();
-  // Of the `kind`th kind: the parameters, the gradients, ...
+  // Values of the `kind`th kind: the parameters, the gradients, ...
   const auto span_of = [&](size_t kind) {
     return emitter.states(node.updates[kind * count + first], node.updates[kind * count + end - 1]);
   };

@@ -20,7 +20,7 @@ uint64_t pixels_in_all(const WeightGradientProblem& problem) {
   return static_cast<uint64_t>(problem.dy.n * problem.dy.pixels());
 }
 
-// Of eight channels: two taps of up to four.
+// Places of eight channels hold two taps of up to four.
 uint64_t places_of(const WeightGradientProblem& problem, uint32_t wide) {
   if (wide == 4) return problem.places();
   const uint64_t taps = uint64_t{problem.kernel_h()} * problem.kernel_w();

@@ -23,12 +23,12 @@ struct PixelMemory;  // graph/pixel_memory.h
 // way.
 class Pixels {
  public:
-  // Of four bytes each: red, green, blue, and 255, or 0 for a blank, which becomes three zeros
+  // Four bytes each: red, green, blue, and 255, or 0 for a blank, which becomes three zeros
   // whatever the values are.
   static constexpr uint64_t kBytes = 4;
 
   static Result<Pixels> create(const Device& device, int64_t images, int64_t height, int64_t width);
-  Pixels() = default;  // Of no image.
+  Pixels() = default;  // Without images.
 
   int64_t images() const;
   // [height, width, 4]

@@ -41,8 +41,8 @@ class Fitter {
     Batch batch;
     std::optional<Mixup> mixup;
     std::vector<float> targets;
-    int64_t images = 0;  // Of all batches of its step.
-    bool first = false;  // Of them.
+    int64_t images = 0;  // In all batches of its step.
+    bool first = false;  // Whether it is their first.
     bool last = false;
     std::vector<int64_t> bad_samples;  // As the loader knew them behind its step.
   };
@@ -102,8 +102,8 @@ class Fitter {
   int64_t group_images_ = 0;  // In all of them.
   size_t next_in_group_ = 0;
   std::vector<BadSample> bad_;  // Yet to be told.
-  StepRecord record_;           // Of the step under way.
-  double waited_ = 0;           // Of the loader's, that records have told.
+  StepRecord record_;           // The step under way.
+  double waited_ = 0;           // The loader's seconds that records have told.
   bool end_of_epoch_ = false;
   bool stopped_ = false;
   bool saved_ = false;  // What is in the file is what is here.

@@ -51,7 +51,7 @@ vector_t narrow(vec4 v) { return v; }
 #define narrow1(v) (v)
 #endif
 
-// Of a texel buffer, of f32 or of the storage.
+// The format of a texel buffer, of f32 or of the storage.
 vec4 widen_texel(vec4 texel) { return texel; }
 vec4 widen_texel(uvec4 texel) { return uintBitsToFloat(texel << 16); }
 #define load_texel(name, index) widen_texel(imageLoad(name, int(index)))

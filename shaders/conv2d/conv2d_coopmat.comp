@@ -39,7 +39,7 @@ layout(constant_id = 5) const uint kPartChannels = 16;
 layout(constant_id = 6) const uint kM = 16;
 layout(constant_id = 7) const uint kN = 16;
 layout(constant_id = 8) const uint kK = 16;
-layout(constant_id = 9) const uint kLanes = 32;  // Of a subgroup.
+layout(constant_id = 9) const uint kLanes = 32;  // A subgroup's.
 // Whether pixels are of up to four channels: then 16 bytes of k are two taps.
 layout(constant_id = 10) const bool kPairs = false;
 #define ROLLED_CONSTANT 11
@@ -63,12 +63,12 @@ const uint kTileChannels8 = kTileChannels / 8;
 const uint kPartColumns = kTileChannels / kPartChannels;
 const uint kSubgroups = kTilePixels / kPartPixels * kPartColumns;
 const uint kInvocations = kSubgroups * kLanes;
-const uint kPixelLoads = kTilePixels * kStep8 / kInvocations;  // Of 16 bytes, an invocation a step.
+const uint kPixelLoads = kTilePixels * kStep8 / kInvocations;  // An invocation's, of 16 bytes.
 const uint kWeightLoads = kStep * kTileChannels8 / kInvocations;
 
 const uint kPixelRow = kStep8 + 1;
 const uint kWeightRow = kTileChannels8 + 1;
-const uint kResultRow = kPartChannels / 4 + 1;  // Of floats.
+const uint kResultRow = kPartChannels / 4 + 1;  // In vectors of floats.
 const uint kOperands = kTilePixels * kPixelRow + kStep * kWeightRow;
 const uint kResults = kSubgroups * kM * kResultRow;
 shared uvec4 staged[kOperands > kResults ? kOperands : kResults];
@@ -81,9 +81,9 @@ SUMS_T sums[kRows * kColumns];
 // The workgroup's tile of outputs.
 struct Tile {
   uint first_pixel;
-  uint first8;     // Of output channels.
-  uint last8;      // Of its group: the tile may reach past it.
-  uint first_in8;  // Of the group's input channels.
+  uint first8;     // The first output channels.
+  uint last8;      // Its group ends here: the tile may reach past it.
+  uint first_in8;  // The group's first input channels.
 };
 
 Tile locate_tile() {

@@ -60,7 +60,7 @@ const uint kInputStride = kInvocations / kTilePlaces;
 
 const uint kGradientRow = kTileChannels8 + 1;  // 16 bytes of padding included.
 const uint kInputRow = kTilePlaces + 1;
-const uint kResultRow = kPartColumns / 4 + 1;  // Of floats.
+const uint kResultRow = kPartColumns / 4 + 1;  // In vectors of floats.
 const uint kInputs = kStep * kGradientRow;     // Where x's rows begin.
 const uint kOperands = kInputs + kStep * kInputRow;
 const uint kResults = kSubgroups * kM * kResultRow;
@@ -79,10 +79,10 @@ uint all_places() { return kPairs ? (taps() + 1) / 2 : taps() * group_in8(); }
 // those that run together read the same pixels.
 struct Tile8 {
   uint part;
-  uint first8;       // Of output channels.
-  uint last8;        // Of its group: the tile may reach past it.
+  uint first8;       // The first output channels.
+  uint last8;        // Its group ends here: the tile may reach past it.
   uint first_place;  // It may reach past the filter's last.
-  uint first_in8;    // Of the group's input channels.
+  uint first_in8;    // The group's first input channels.
 };
 
 Tile8 locate_tile8() {

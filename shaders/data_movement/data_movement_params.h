@@ -56,7 +56,7 @@ struct ConcatParams {
 };
 
 struct ConvertParams {
-  uint vectors;  // Of the tensor.
+  uint vectors;  // In the tensor.
 };
 
 // Between NHWC with padded channels and dense NCHW.
@@ -64,15 +64,15 @@ struct LayoutParams {
   uint images;
   uint channels;
   uint c4;
-  uint pixels;  // Of one image.
+  uint pixels;  // In one image.
 };
 
 // Bytes into NHWC with padded channels.
 struct PixelParams {
   uint images;
-  uint first;  // Of all images that are bound.
+  uint first;  // Among all images that are bound.
   uint c4;
-  uint pixels;  // Of one image.
+  uint pixels;  // In one image.
 };
 
 CALDERA_PARAMS_END

@@ -9,7 +9,7 @@
 PUSH_CONSTANTS(PixelParams)
 
 struct Mix {
-  float weight;  // Of the image itself; the rest is its partner's.
+  float weight;  // The image's own share; the rest is its partner's.
   uint partner;
 };
 

@@ -12,8 +12,8 @@ layout(std430, binding = 1) readonly buffer Targets { float targets[]; };
 
 struct Row {
   float largest;  // A NaN where any logit is one.
-  float sum;      // Of exp(logit - largest).
-  float weight;   // Of targets.
+  float sum;      // All exp(logit - largest) together.
+  float weight;   // All targets together.
 };
 
 Row read_row(uint first) {

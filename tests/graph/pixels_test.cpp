@@ -48,7 +48,7 @@ PixelValues some_values() {
 }
 
 struct Images {
-  // Of all bytes and some blanks, every third one mixed with the next.
+  // All bytes and some blanks, every third one mixed with the next.
   Images(const Device& device, int64_t count, const PixelValues& values, bool mixed) {
     pixels = Pixels::create(device, count, kH, kW).value();
     std::vector<Floats> plain;

@@ -94,7 +94,7 @@ TEST(Plan, SaysWhatBatchFitsWhereNoCutIsAligned) {
   EXPECT_THAT(made.error().message, HasSubstr("a batch of 25 would fit"));
 }
 
-// Of 65,536 elements an image, on a device that would hold them.
+// With 65,536 elements an image, on a device that would hold them.
 TEST(Plan, RefusesMoreElementsThanShadersCount) {
   Capabilities limits = smallest_device();
   limits.max_allocation_size = uint64_t{1} << 40;

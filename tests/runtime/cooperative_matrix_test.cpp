@@ -24,7 +24,7 @@
 namespace caldera {
 namespace {
 
-// Of a number that f16 holds exactly.
+// The bits of a number that f16 holds exactly.
 uint16_t half_bits(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   if (value == 0.0f) return 0;
@@ -61,7 +61,7 @@ struct MatrixSides {
   uint32_t k = 0;
 };
 
-// Of the test's shader with the specialization constants (subgroup size, m, n, k).
+// The test's shader with the specialization constants (subgroup size, m, n, k).
 class MatrixPipeline {
  public:
   MatrixPipeline(DeviceImpl& device, const MatrixSides& sides) : device_(device) {

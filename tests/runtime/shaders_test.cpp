@@ -88,7 +88,7 @@ std::vector<std::string> ways_to_lose_nan(std::span<const uint32_t> spirv) {
       clipped.insert(made.operands[1]);
     }
   }
-  std::set<uint32_t> chosen;  // Of those, what was a side of a choice.
+  std::set<uint32_t> chosen;  // What was a side of a choice.
   for (const Instr& made : instructions) {
     const bool chooses = made.op == kOpSelect && floats.contains(made.operands[0]);
     const bool branches = made.op == kOpBranchConditional;

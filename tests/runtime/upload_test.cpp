@@ -16,7 +16,7 @@ namespace caldera {
 namespace {
 
 constexpr size_t kItems = 10;
-constexpr uint64_t kBytes = 1024;  // Of each; between them lie gaps of as many.
+constexpr uint64_t kBytes = 1024;  // Each; between them lie gaps of as many.
 
 // By turns in one of two blocks.
 Place place_of(size_t item) {

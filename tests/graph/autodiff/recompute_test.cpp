@@ -286,7 +286,7 @@ TEST_F(Costs, CountTheLastBatch) {
   EXPECT_LT(device.allocated_bytes() - before, stats.states_bytes + stats.arena_bytes);
 }
 
-// Of a device on which what is kept does not fit and what is kept by kCheap does.
+// On a device on which what is kept does not fit and what is kept by kCheap does.
 TEST_F(Costs, AreToldWhereMemoryIsTooLittle) {
   CALDERA_REQUIRE_DEVICE(validated);
   Result<Device> opened = Device::open();

@@ -222,7 +222,7 @@ struct NormCase {
   OptimizerAttrs optimizer{};
 };
 
-// Of which each driver runs one of those trained, and one of those frozen.
+// Each driver runs one of those trained, and one of those frozen.
 std::string kind_of(const NormCase& test) {
   return test.mode == BatchNormMode::kTrain ? "train" : "frozen";
 }

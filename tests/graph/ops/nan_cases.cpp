@@ -16,7 +16,8 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-// Of either sign, since a CPU's own NaN is negative; at the start, and at every eleventh value.
+// NaNs of either sign, since a CPU's own NaN is negative; at the start, and at every eleventh
+// value.
 void put_nan(std::vector<float>& values) {
   for (size_t i = 0; i < values.size(); i += 11) values[i] = i % 2 == 0 ? kNan : -kNan;
 }
@@ -43,7 +44,7 @@ OpCase of_activation(Activation activation) {
   return test;
 }
 
-// Of a node with an epilogue: into the residual, so that the products before it stay numbers.
+// For a node with an epilogue: into the residual, so that the products before it stay numbers.
 OpCase with_nan_residual(OpCase test, Activation activation) {
   test.name = fmt::format("NaN {} {}", test.name, activation_name(activation));
   test.graph = with_epilogue(std::move(test.graph), true, activation);

@@ -219,7 +219,7 @@ TEST_P(Amd, CompilesEveryPipelineWithinItsRegisters) {
 INSTANTIATE_TEST_SUITE_P(Families, Amd, testing::ValuesIn(kFamilies),
                          [](const auto& test) { return test.param; });
 
-// Of a shader in any storage: the worst of its pipelines.
+// A shader's worst pipeline, in any storage.
 struct Worst {
   uint64_t vector_registers = 0;
   uint64_t shared_bytes = 0;

@@ -172,7 +172,8 @@ TEST_P(GpuTrainingPlans, GiveTheSameStatesInParts) {
   }
 }
 
-// Of few parameters: the optimizer alone would cut ResNet-50's into a hundred thousand parts.
+// They have few parameters: the optimizer alone would cut ResNet-50's into a hundred thousand
+// parts.
 INSTANTIATE_TEST_SUITE_P(Networks, GpuTrainingPlans,
                          testing::Values("cifar_resnet20", "cifar_preact_resnet29:block=bottleneck",
                                          "cifar_plain20"),

@@ -199,7 +199,7 @@ std::set<std::string> weight_gradients(const Capabilities& capabilities, const s
   return families;
 }
 
-// Of every convolution of a large batch whose groups are whole loads.
+// Every convolution of a large batch whose groups are whole loads.
 TEST(Plans, SumWeightGradientsOfHalvesByMatrixUnits) {
   if (shader_spirv(ShaderId::weight_gradient_coopmat).empty()) {
     CALDERA_SKIP_UNLESS_REQUIRED("built by a compiler without cooperative matrices")
