@@ -11,7 +11,7 @@ namespace caldera {
 
 class Blocks {
  public:
-  // One block of so many bytes each, none of them 0. `what` names them in errors ("the weights").
+  // One block for each of `bytes`, none of which is 0. `what` names them in errors ("the weights").
   static Result<Blocks> create(const std::shared_ptr<DeviceImpl>& device,
                                std::span<const uint64_t> bytes, std::string_view what);
 

@@ -16,7 +16,7 @@ namespace caldera::tool {
 // Of SGD with momentum, all layers trained: as planned, so nothing is allocated or run.
 Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
                                             const SessionOptions& session);
-// The costs of a run's own steps on so many images: what its epochs' last, smaller batch takes
+// The costs of a run's own steps on `images` images: what its epochs' last, smaller batch takes
 // counts too.
 Result<std::vector<StepCost>> plan_training(const Device& device, const Model& model, int64_t batch,
                                             int64_t images, const FitOptions& options);

@@ -67,7 +67,7 @@ struct SessionStats {
   uint64_t states_bytes = 0;       // Device memory for what training changes.
   uint64_t arena_bytes = 0;        // Device memory for activations.
   uint64_t arena_lower_bound = 0;  // The most bytes alive at once: no plan can need less.
-  // Each of these in blocks of so many bytes, because a device limits what one may have.
+  // The bytes of each block that these lie in: a device limits what one may have.
   std::vector<uint64_t> weights_blocks;
   std::vector<uint64_t> states_blocks;
   std::vector<uint64_t> arena_blocks;

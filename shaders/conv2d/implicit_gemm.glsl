@@ -8,7 +8,7 @@
 struct Tile {
   uint first_pixel;
   uint first4;     // Of its vectors of output channels.
-  uint last4;      // Of its group's, and of padding after the last group's. Tiles may reach past it.
+  uint last4;      // Its group's end, or the last padding's: tiles may reach past it.
   uint first_in4;  // Of its group's vectors of input channels.
 };
 

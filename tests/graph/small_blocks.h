@@ -16,7 +16,7 @@ namespace caldera::test {
 // Bytes of blocks that this session's arena is cut into; a value that is larger lies by itself.
 uint64_t third_of_arena(const Session& session);
 
-// What the device can, in blocks of so many bytes. Only a value that is larger gets one of its own,
+// What the device can, in blocks of `bytes`. Only a value that is larger gets one of its own,
 // of more.
 Capabilities with_blocks(const Device& device, uint64_t bytes);
 

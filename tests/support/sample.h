@@ -2,7 +2,7 @@
 // (tests/gpu.sh): tests in a random order, of operator cases those that reach a kernel which none
 // before them reached, and nothing begun once the time is up. What is left out is counted and told.
 //   CALDERA_TEST_SAMPLE   turns it on, and gives the order
-//   CALDERA_TEST_PART     "2/4": which kernels fall to this process, of so many; all without it
+//   CALDERA_TEST_PART     "2/4": which part of the kernels this process runs; all without it
 //   CALDERA_TEST_SECONDS  after which no test is begun; no limit without it
 #pragma once
 
