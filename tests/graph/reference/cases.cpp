@@ -154,6 +154,11 @@ Attrs parse_attrs(const std::string& op, const json& a) {
   }
   if (op == "subsample") return SubsampleAttrs{size(a.at("stride"))};
   if (op == "flatten") return FlattenAttrs{};
+  if (op == "convert") {
+    for (const Storage to : {Storage::kF32, Storage::kF16, Storage::kBf16}) {
+      if (a.at("to") == storage_name(to)) return ConvertAttrs{to};
+    }
+  }
   if (op == "dropout") return DropoutAttrs{a.at("probability")};
   return parse_training_attrs(op, a);
 }

@@ -184,6 +184,11 @@ def rearrangements(out):
     for shape in [(2, 3, 4, 5), (1, 7, 1, 1), (3, 4)]:
         x = random(*shape)
         out.case(str(list(shape)), "flatten", {}, [x], torch.flatten(x, 1))
+    # The reference computes in floats whatever the storage: of numbers that it holds nothing is lost.
+    for storage, dtype in [("f32", torch.float32), ("f16", torch.float16),
+                           ("bf16", torch.bfloat16)]:
+        x = random(2, 3, 4, 5).to(dtype).float()
+        out.case("to " + storage, "convert", {"to": storage}, [x], x.to(dtype).float())
     x = random(2, 3, 4, 5)
     out.case("inference", "dropout", dict(probability=0.5), [x], F.dropout(x, 0.5, False))
 
