@@ -36,7 +36,7 @@ void main() {
   if (block == 0) {
     v = load(p.first + image, within);
     Mix mixed = mixes[p.first + image];
-    if (mixed.weight != 1) {
+    if (floatBitsToUint(mixed.weight) != floatBitsToUint(1.0)) {
       // Rounded as the host rounds.
       precise vec4 own = mixed.weight * v;
       precise vec4 other = (1 - mixed.weight) * load(mixed.partner, within);
