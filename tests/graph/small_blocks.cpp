@@ -1,12 +1,12 @@
 #include "tests/graph/small_blocks.h"
 
-#include <cstring>
 #include <limits>
 
 #include <gtest/gtest.h>
 
 #include "graph/test_hooks.h"
 #include "runtime/device_impl.h"
+#include "tests/support/same_bits.h"
 
 namespace caldera::test {
 
@@ -28,10 +28,6 @@ std::vector<Floats> run_poisoned(Session& session, const std::vector<Floats>& in
   const Status ran = session.run(from, to);
   EXPECT_TRUE(ran.ok()) << ran.error().message;
   return outputs;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 }  // namespace

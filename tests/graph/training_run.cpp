@@ -1,23 +1,19 @@
 #include "tests/graph/training_run.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 
 #include <gtest/gtest.h>
 
 #include "graph/test_hooks.h"
+#include "tests/support/same_bits.h"
 
 namespace caldera::test {
 
 namespace {
 
 using Floats = std::vector<float>;
-
-bool same_bits(const Floats& a, const Floats& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
 
 }  // namespace
 

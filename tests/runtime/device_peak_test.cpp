@@ -77,7 +77,7 @@ TEST(DevicePeak, TheMultiplyAddsAreReallyDone) {
     const auto time = [&](uint32_t steps) {
       return [&, steps] { return time_multiply_adds(device, shader, workgroups, steps); };
     };
-    EXPECT_TRUE(takes_longer(time(kPeakSteps), time(kPeakSteps / 8), 2)) << shader_name(shader);
+    EXPECT_TRUE(takes_longer(time(kPeakSteps), time(kPeakSteps / 8), 4)) << shader_name(shader);
     // And no device does a workgroup's million in a nanosecond.
     EXPECT_GT(time(kPeakSteps)().value(), static_cast<double>(workgroups) * 1e-9)
         << shader_name(shader);

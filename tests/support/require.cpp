@@ -4,14 +4,10 @@
 
 namespace caldera::test {
 
-namespace {
-
 std::string_view variable(const char* name) {
   const char* given = std::getenv(name);
   return given ? given : "";
 }
-
-}  // namespace
 
 bool all_required() {
   return variable("CALDERA_REQUIRE_DRIVERS") == "1";

@@ -9,6 +9,9 @@
 
 namespace caldera::test {
 
+// An environment variable's value; empty where it is not set.
+std::string_view variable(const char* name);
+
 // CALDERA_REQUIRE_DRIVERS=1.
 bool all_required();
 

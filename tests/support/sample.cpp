@@ -10,14 +10,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/require.h"
+
 namespace caldera::test {
 
 namespace {
-
-std::string variable(const char* name) {
-  const char* given = std::getenv(name);
-  return given ? given : "";
-}
 
 int number(std::string_view text, int otherwise) {
   int value = otherwise;
@@ -77,10 +74,10 @@ bool sampling() {
 }
 
 bool in_this_part(std::string_view name) {
-  static const std::string part = variable("CALDERA_TEST_PART");
+  static const std::string_view part = variable("CALDERA_TEST_PART");
   const size_t slash = part.find('/');
   if (slash == part.npos) return true;
-  const auto parts = static_cast<uint32_t>(number(std::string_view(part).substr(slash + 1), 1));
+  const auto parts = static_cast<uint32_t>(number(part.substr(slash + 1), 1));
   uint32_t hash = 2166136261u;  // FNV-1a.
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
   return hash % parts + 1 == static_cast<uint32_t>(number(part, 1));

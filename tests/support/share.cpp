@@ -10,11 +10,6 @@ namespace caldera::test {
 
 namespace {
 
-std::string_view variable(const char* name) {
-  const char* given = std::getenv(name);
-  return given ? given : "";
-}
-
 // FNV-1a, of which the upper half is well mixed.
 uint64_t hash(std::string_view text) {
   uint64_t result = 0xcbf29ce484222325u;

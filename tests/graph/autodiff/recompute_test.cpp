@@ -1,5 +1,4 @@
 // Activations made again on the way back: the same bits as those that are kept, in less memory.
-#include <cstring>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -14,10 +13,12 @@
 #include "tests/graph/small_blocks.h"
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
+#include "tests/support/same_bits.h"
 
 namespace caldera {
 namespace {
 
+using test::same_bits;
 using testing::HasSubstr;
 using testing::Not;
 using Floats = std::vector<float>;
@@ -134,10 +135,6 @@ Weights states_of(const Trainer& trainer) {
   const auto states = trainer.states();
   EXPECT_TRUE(states.ok());
   return *states;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 // Filters small enough that nothing overflows where batch-norm is frozen.

@@ -3,7 +3,6 @@
 // other kernels for themselves, and no GPU's watchdog is theirs, so nothing else runs these there.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
 #include <string>
 
@@ -20,16 +19,13 @@
 #include "tests/graph/training_run.h"
 #include "tests/support/device.h"
 #include "tests/support/require.h"
+#include "tests/support/same_bits.h"
 #include "tests/support/share.h"
 
 namespace caldera::test {
 namespace {
 
 using Floats = std::vector<float>;
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
 
 // Uniform with the variance of He et al.'s, and batch-norms to which the images are calibrated: the
 // logits of a net of any depth are numbers that depend on every layer.

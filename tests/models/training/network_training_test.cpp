@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 
 #include <gtest/gtest.h>
 
@@ -12,6 +11,7 @@
 #include "tests/models/training/reference_run.h"
 #include "tests/support/device.h"
 #include "tests/support/require.h"
+#include "tests/support/same_bits.h"
 
 namespace caldera::test {
 namespace {
@@ -78,10 +78,6 @@ void tell(const std::map<std::string, Worst>& worst) {
   for (const auto& [kind, most] : worst) {
     std::printf("  %-16s %.1e at most (%s)\n", kind.c_str(), most.error, most.name.c_str());
   }
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 #ifdef CALDERA_TEST_WHOLE_TRAINING
